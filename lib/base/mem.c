@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+static void *mem_check(void *ptr, size_t size)
+{
+    if (ptr == NULL) {
+        fprintf(stderr, "out of memory: %zu bytes asked\n", size);
+        abort();
+    }
+    return ptr;
+}
+
+void *mem_alloc(size_t size)
+{
+    ASSERT(size > 0);
+    return mem_check(malloc(size), size);
+}
+
+void *mem_zalloc(size_t count, size_t size)
+{
+    ASSERT(count > 0 && size > 0);
+    return mem_check(calloc(count, size), size);
+}
+
+void *mem_realloc(void *ptr, size_t size)
+{
+    ASSERT(size > 0);
+    return mem_check(realloc(ptr, size), size);
+}
+
+char *mem_copy_text(const char *data, size_t len)
+{
+    char *copy = mem_alloc(len + 1);
+
+    if (len > 0)
+        memcpy(copy, data, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+void mem_free(void *ptr)
+{
+    free(ptr);
+}
