@@ -19,5 +19,13 @@
 #define COUNT_OF(array)                 (sizeof(array) / sizeof((array)[0]))
 #define MUST_USE                        __attribute__((warn_unused_result))
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Prints the condition and a backtrace to stderr, then aborts. */
-_Noreturn void assert_failed(const char *cond, const char *file, int line);
+void assert_failed(const char *cond, const char *file, int line) __attribute__((noreturn));
+
+#ifdef __cplusplus
+}
+#endif

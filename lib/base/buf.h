@@ -19,6 +19,10 @@ struct buf {
     enum err err;
 };
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 void buf_init(struct buf *buf, size_t max);
 void buf_fini(struct buf *buf);
 /* Empty again, memory kept. */
@@ -35,3 +39,7 @@ void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(
 struct slice buf_slice(const struct buf *buf);
 /* Moves the bytes out, *len of them; the caller frees them with mem_free. NULL if empty. */
 char *buf_take(struct buf *buf, size_t *len);
+
+#ifdef __cplusplus
+}
+#endif

@@ -17,7 +17,7 @@ static const struct {
 #undef XX
 };
 
-_Noreturn void assert_failed(const char *cond, const char *file, int line)
+void assert_failed(const char *cond, const char *file, int line)
 {
     void *frames[64];
 

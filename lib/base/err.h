@@ -51,6 +51,10 @@ struct err_info {
     char message[ERR_MESSAGE_SIZE];
 };
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Short lower-case text of a code; never NULL. */
 const char *err_text(enum err err);
 
@@ -72,3 +76,7 @@ void err_prefix(struct err_info *info, const char *format, ...)
 
 /* info's message, or the code's text while there is none. */
 const char *err_message(enum err err, const struct err_info *info);
+
+#ifdef __cplusplus
+}
+#endif

@@ -5,6 +5,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Uninitialised memory; never NULL; size > 0. The caller frees it with mem_free. */
 void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 /* Zeroed memory for count objects. */
@@ -15,3 +19,7 @@ void *mem_realloc(void *ptr, size_t size) __attribute__((returns_nonnull));
 char *mem_copy_text(const char *data, size_t len) __attribute__((returns_nonnull));
 /* Takes ptr; NULL is fine. */
 void mem_free(void *ptr);
+
+#ifdef __cplusplus
+}
+#endif

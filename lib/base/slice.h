@@ -19,7 +19,7 @@ struct slice {
 
 static inline struct slice slice_of(const void *data, size_t len)
 {
-    return (struct slice){data, len};
+    return (struct slice){(const char *)data, len};
 }
 
 static inline struct slice slice_from_cstr(const char *text)
