@@ -28,7 +28,8 @@ struct arena_hook {
 
 void arena_init(struct arena *arena, struct budget *budget, size_t limit_bytes)
 {
-    *arena = (struct arena){.budget = budget, .limit_bytes = limit_bytes};
+    *arena = (struct arena){
+        .budget = budget, .limit_bytes = limit_bytes, .keep_bytes_max = ARENA_KEEP_MAX};
 }
 
 static void arena_drop_block(struct arena *arena, struct arena_block *block)
@@ -55,7 +56,7 @@ void arena_reset(struct arena *arena)
     struct arena_block *keep = arena->block;
 
     arena_run_hooks(arena);
-    if (keep != NULL && keep->size > ARENA_KEEP_MAX)
+    if (keep != NULL && keep->size > arena->keep_bytes_max)
         keep = NULL;
     for (struct arena_block *block = arena->block, *older; block != NULL; block = older) {
         older = block->older;

@@ -24,14 +24,16 @@ struct arena {
     struct budget *budget;     /* borrowed: outlives us; may be NULL */
     size_t taken_bytes;        /* of the budget: sum of the blocks */
     size_t limit_bytes;        /* 0: only the budget limits */
-    enum err err;              /* sticky: ERR_LIMIT once an allocation was refused */
+    size_t keep_bytes_max; /* a reset keeps the newest block up to this size; init says 64 KiB */
+    enum err err;          /* sticky: ERR_LIMIT once an allocation was refused */
 };
 
 typedef void arena_hook_fn(void *ptr);
 
 void arena_init(struct arena *arena, struct budget *budget, size_t limit_bytes);
 
-/* Runs the hooks and frees all blocks but, for reuse, the largest if it is at most 64 KiB. */
+/* Runs the hooks and frees all blocks but, for reuse, the newest if it is at most keep_bytes_max.
+ */
 void arena_reset(struct arena *arena);
 
 /* arena_reset, and everything given back. */
