@@ -37,6 +37,9 @@ struct label_set label_set_copy(struct arena *arena, struct label_set set);
 /* {__name__="a",b="c"} as upstream prints it: a{b="c"}, values Go-quoted, other than legacy names
  * quoted. */
 void label_set_print(struct buf *out, struct label_set set);
+/* The same with the metric name among the labels, as upstream's messages have it:
+ * {__name__="a", b="c"}. */
+void label_set_print_plain(struct buf *out, struct label_set set);
 
 /* Names and values of series that come from outside: valid UTF-8, a name not empty, sorted, unique,
  * no empty value

@@ -22,9 +22,14 @@ struct matcher {
     struct slice prefix; /* a literal prefix that every match of the regex has */
 };
 
+struct matcher_spec {
+    enum matcher_type type;
+    struct slice name, value;
+};
+
 /* Copies name and value into the arena. ERR_BAD_INPUT names the fault of the expression. */
-enum err matcher_init(struct matcher *matcher, struct arena *arena, enum matcher_type type,
-                      struct slice name, struct slice value, struct err_info *info) MUST_USE;
+enum err matcher_init(struct matcher *matcher, struct arena *arena, const struct matcher_spec *spec,
+                      struct err_info *info) MUST_USE;
 /* Threads: any number at once. */
 bool matcher_matches(const struct matcher *matcher, struct slice value);
 /* Whether a series without this label matches. */

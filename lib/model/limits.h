@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What one tenant may do. 0 means no limit everywhere. A plain value: the overrides file fills one
+ * per tenant, roles read a copy of it. */
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+#include "model/labels.h"
+
+struct limits {
+    /* writes */
+    uint32_t label_count_max;      /* per series, the metric name included */
+    uint32_t label_name_size_max;  /* bytes */
+    uint32_t label_value_size_max; /* bytes */
+    uint32_t histogram_bucket_count_max;
+    uint64_t series_count_max;        /* in memory */
+    uint64_t metric_series_count_max; /* in memory, per metric name */
+    uint32_t request_size_max;        /* bytes, decompressed */
+    uint32_t request_series_count_max;
+    double sample_rate_max; /* per second */
+    double sample_burst_max;
+    int64_t future_ms_max;       /* how far ahead of the clock a sample may be */
+    int64_t out_of_order_ms_max; /* how far behind the newest; 0: none is taken */
+    /* reads */
+    uint64_t query_sample_count_max; /* held at a time */
+    uint64_t query_series_count_max;
+    uint64_t query_size_max; /* bytes of memory */
+    int64_t query_range_ms_max;
+    uint32_t query_concurrency_max;
+    /* life */
+    int64_t retention_ms;
+};
+
+/* The defaults of a single node: what keeps one mistake from filling the memory. */
+struct limits limits_default(void);
+
+/* Counts and lengths of a series' labels. ERR_LIMIT names the label, its size and the limit. */
+enum err limits_check_labels(const struct limits *limits, struct label_set set,
+                             struct err_info *info) MUST_USE;
