@@ -32,6 +32,8 @@ enum promql_kind {
     PROMQL_BINARY,
     PROMQL_UNARY,
     PROMQL_PAREN,
+    PROMQL_DURATION, /* arithmetic inside [ ] or after offset: never outside struct promql_duration
+                      */
 };
 
 /* Binary operators, unary ones too (ADD and SUB); text, precedence as in PROMQL_OP_LIST. */
@@ -115,16 +117,14 @@ struct promql_labels {
 };
 
 struct promql_selector {
-    struct slice name; /* as written before the braces; empty if none */
-    struct matcher_view {
-        const struct matcher *items;
-        uint32_t count;
-    } matchers; /* the name's too, last */
+    struct slice name;              /* as written before the braces; empty if none */
+    const struct matcher *matchers; /* the name's too, last */
+    uint32_t matcher_count;
     struct promql_modifiers modifiers;
 };
 
 struct promql_range {
-    const struct promql_expr *selector; /* carries the modifiers */
+    struct promql_expr *selector; /* carries the modifiers */
     struct promql_duration range;
 };
 
@@ -181,6 +181,23 @@ struct promql_number {
     bool is_duration; /* written with units: prints so */
 };
 
+enum promql_duration_op {
+    PROMQL_DURATION_STEP,
+    PROMQL_DURATION_RANGE,
+    PROMQL_DURATION_MIN_OF,
+    PROMQL_DURATION_MAX_OF,
+    PROMQL_DURATION_BINARY,
+    PROMQL_DURATION_PLUS, /* of rhs alone */
+    PROMQL_DURATION_MINUS,
+};
+
+struct promql_duration_expr {
+    enum promql_duration_op op;
+    enum promql_op binary;               /* of BINARY */
+    const struct promql_expr *lhs, *rhs; /* as op needs; numbers (seconds) or durations */
+    bool is_wrapped;                     /* written in parentheses */
+};
+
 struct promql_expr {
     enum promql_kind kind;
     enum promql_type type;
@@ -197,6 +214,7 @@ struct promql_expr {
         struct promql_binary binary;
         struct promql_unary unary;
         const struct promql_expr *paren;
+        struct promql_duration_expr duration;
     };
 };
 

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "model/source.h"
 #include "promql/ast.h"
 
 /* Parts of the language that upstream keeps behind --enable-feature. */
