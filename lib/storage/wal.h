@@ -79,20 +79,24 @@ void wal_drain(struct wal *wal, struct env_op *op);
  */
 enum err wal_check(const struct wal *wal);
 
-/* Looks at free space, mends a failed log, preallocates. Blocks: from a pool job, every second or
- * so. */
+/* Has the disk job look at free space, mend a failed log and try again to preallocate; every second
+ * or so. */
 void wal_maintain(struct wal *wal);
 
-/* Starts a new segment and gives its number: every record with a sequence number up to *seq lies in
- * an older one. Blocks: from a pool job. */
-enum err wal_cut(struct wal *wal, uint64_t *segment, uint64_t *seq) MUST_USE;
+struct wal_cut {
+    uint64_t segment;    /* number of the next segment */
+    uint64_t seq, group; /* records up to these lie in older ones */
+};
+
+/* Ends the current segment. ERR_EXISTS: another cut is under way. Blocks: from a pool job. */
+enum err wal_cut(struct wal *wal, struct wal_cut *cut) MUST_USE;
 
 /* Unlinks the segments below `segment`. Blocks. */
 enum err wal_remove_below(struct wal *wal, uint64_t segment) MUST_USE;
 
-/* Bytes written since the open, and in the present segments. */
+/* Since the open. */
 struct wal_stats {
-    uint64_t written_bytes, segment_bytes;
+    uint64_t written_bytes;
     uint64_t segment; /* number of the current one; 0: none yet */
     uint64_t groups, records;
     uint32_t queue_count;

@@ -5,7 +5,7 @@
  * wal_replay.c reads.
  *
  *   segment: header (64) | record | record ... | zeros
- *   record:  length:u32 crc:u32 group:u64 seq:u64 kind:u8 0*7 | payload | 0-pad to 8
+ *   record:  length:u32 crc:u32 group:u64 seq:u64 kind:u8 0*3 left:u32 | payload | 0-pad to 8
  *
  * All numbers are little-endian. The CRC covers the payload, then the header but its CRC field.
  * Threads: plain values. */
@@ -33,6 +33,7 @@ struct wal_header {
 
 struct wal_entry {
     uint64_t seq, group;
+    uint32_t group_left; /* records of the same group behind this one */
     enum wal_kind kind;
     struct slice payload;
 };
@@ -62,11 +63,13 @@ struct wal_scan {
     struct slice bytes; /* the whole segment; borrowed */
     uint64_t offset;    /* of the next record */
     uint64_t end;       /* where valid records must reach to; UINT64_MAX: not known */
-    uint64_t group;     /* of the last valid record */
+    uint64_t group;     /* of the last valid record, over all segments; 0: not known */
+    uint32_t group_left;
     enum wal_scan_end ended;
 };
 
-/* end: prev_end of the next header, or UINT64_MAX. */
+/* Starts behind the header. end: prev_end of the next header, or UINT64_MAX. Set scan->group to the
+ * last one of the segments before, where it is known. */
 void wal_scan_init(struct wal_scan *scan, struct slice bytes, uint64_t end);
 /* The next valid record; its payload is borrowed from the bytes. False: see scan->ended. */
 bool wal_scan_next(struct wal_scan *scan, struct wal_entry *entry);
