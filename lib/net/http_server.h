@@ -19,6 +19,8 @@
 #include "net/reactor.h"
 
 struct http_server;
+struct log;
+struct metric_registry;
 
 struct http_server_options {
     const char *address;         /* "host:port", ":9090", "[::1]:0"; port 0 takes any */
@@ -31,8 +33,9 @@ struct http_server_options {
     const char *cors_origin;     /* regex of allowed origins, for routes with HTTP_ROUTE_CORS; NULL:
                                     none */
     struct env *env;             /* borrowed: outlives the server; pools for routes, env_wait */
-    struct reactor_set *reactors; /* borrowed: outlives the server's stop */
-    const char *metrics_prefix;   /* "prometheus": prometheus_http_requests_total...; NULL: that */
+    struct reactor_set *reactors;    /* borrowed: outlives the server's stop */
+    struct metric_registry *metrics; /* borrowed; NULL: not shown. One server per registry */
+    const struct log *log;           /* borrowed; may be NULL */
 };
 
 /* Runs where the route says; answers (http_request.h) now or later. */
