@@ -34,6 +34,16 @@ void *mem_realloc(void *ptr, size_t size)
     return mem_check(realloc(ptr, size), size);
 }
 
+void *mem_alloc_aligned(size_t align, size_t size)
+{
+    void *ptr = NULL;
+
+    ASSERT(size > 0);
+    if (posix_memalign(&ptr, align, size) != 0)
+        ptr = NULL;
+    return mem_check(ptr, size);
+}
+
 char *mem_copy_text(const char *data, size_t len)
 {
     char *copy = mem_alloc(len + 1);

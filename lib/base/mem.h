@@ -15,6 +15,8 @@ void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *mem_zalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 /* Takes ptr (may be NULL) and gives a block of `size` bytes with its content. */
 void *mem_realloc(void *ptr, size_t size) __attribute__((returns_nonnull));
+/* Uninitialised memory at a multiple of `align`, a power of two of at least 8. */
+void *mem_alloc_aligned(size_t align, size_t size) __attribute__((malloc, returns_nonnull));
 /* A copy of `len` bytes with a NUL after them. */
 char *mem_copy_text(const char *data, size_t len) __attribute__((returns_nonnull));
 /* Takes ptr; NULL is fine. */
