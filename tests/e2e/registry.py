@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tests, in the order of their definition."""
+
+TESTS = []
+
+
+class Test:
+    def __init__(self, function, seconds, narthex_only):
+        self.name, self.function = function.__name__, function
+        self.seconds, self.narthex_only = seconds, narthex_only
+
+
+def test(seconds=120, narthex_only=False):
+    """Registers a function(env). seconds: its limit; narthex_only: what Prometheus doesn't have."""
+    def register(function):
+        TESTS.append(Test(function, seconds, narthex_only))
+        return function
+    return register
