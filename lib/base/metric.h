@@ -33,7 +33,8 @@
 enum { METRIC_SHARDS = 4, METRIC_BUCKETS_MAX = 24, METRIC_LABELS_MAX = 4 };
 
 struct metric_cell {
-    _Alignas(64) _Atomic uint64_t value;
+    _Atomic uint64_t value;
+    char pad[56]; /* two threads do not write to one cache line */
 };
 
 /* Goes up only. Scaled when printed (desc.scale), so seconds are counted in nanoseconds. */

@@ -24,10 +24,9 @@ enum {
 enum number_form {
     NUMBER_API,   /* fixed, but with exponent below 1e-6 and from 1e21: values of the HTTP API */
     NUMBER_FIXED, /* never an exponent: strconv 'f' */
-    NUMBER_G,     /* strconv 'g': exponent below 1e-4 and from 1e21: text exposition, le labels */
-    NUMBER_V,     /* fmt's %v: exponent below 1e-4 and from 1e21: literals in expressions */
-    NUMBER_OM,    /* like NUMBER_G, with ".0" after a whole number: OpenMetrics */
-    NUMBER_EXP,   /* always an exponent: strconv 'e' */
+    NUMBER_G,   /* strconv 'g' and %v: exponent below 1e-4 and from 1e6: exposition, le, literals */
+    NUMBER_OM,  /* like NUMBER_G, with ".0" after a whole number: OpenMetrics */
+    NUMBER_EXP, /* always an exponent: strconv 'e' */
 };
 
 /* Returns the length written, at most NUMBER_TEXT_SIZE. */

@@ -13,6 +13,10 @@
 
 #define UTF8_BAD UINT32_C(0xfffd)
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Length of the longest valid prefix. Long runs of ASCII go eight bytes at a time. */
 size_t utf8_valid_prefix(struct slice s);
 
@@ -30,8 +34,14 @@ size_t utf8_encode(char out[4], uint32_t rune);
 size_t utf8_count(struct slice s);
 /* Go's unicode.IsPrint: letters, marks, numbers, punctuation, symbols, and the ASCII space. */
 bool utf8_is_print(uint32_t rune);
+/* A letter or a decimal digit of any script. */
+bool utf8_is_alnum(uint32_t rune);
 /* Appends s in double quotes, escaped as Go's strconv.Quote does. */
 void utf8_quote(struct buf *out, struct slice s);
 /* Lower or upper case, code point by code point, as Go's strings.ToLower and ToUpper. */
 void utf8_to_lower(struct buf *out, struct slice s);
 void utf8_to_upper(struct buf *out, struct slice s);
+
+#ifdef __cplusplus
+}
+#endif
