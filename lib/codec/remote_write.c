@@ -85,7 +85,7 @@ static bool remote_write_split(struct slice message, struct remote_write_series 
         const size_t size = varint_get_u64(at + 1, end, &length);
 
         at += 1 + size;
-        if (size == 0 || length > (uint64_t)(end - at))
+        if (size == 0 || size > WIRE_HEAD_SIZE_MAX || length > (uint64_t)(end - at))
             return false;
         at += length;
         series->label_count++;
@@ -317,8 +317,9 @@ enum err remote_write_metadata(struct slice message, struct metadata *metadata,
                     : field.number == METADATA_TYPE && field.type != WIRE_VARINT)
             return err_set(info, ERR_BAD_INPUT, "%s in metadata", TEXT_CUT);
         if (field.number == METADATA_TYPE)
-            read.type = field.value <= METRIC_TYPE_STATESET ? (enum metric_type)field.value
-                                                            : METRIC_TYPE_UNKNOWN;
+            read.type = (uint32_t)field.value <= METRIC_TYPE_STATESET
+                            ? (enum metric_type)(uint32_t)field.value
+                            : METRIC_TYPE_UNKNOWN;
         else if (field.number == METADATA_NAME)
             read.metric = field.bytes;
         else if (field.number == METADATA_HELP)

@@ -205,8 +205,9 @@ static void histogram_fill_single(struct remote_write_histogram *out,
         h->zero_threshold = sample_value_from_bits(field->value);
         break;
     case HISTOGRAM_RESET_HINT:
-        h->reset = field->value <= HISTOGRAM_GAUGE ? (enum histogram_reset)field->value
-                                                   : HISTOGRAM_RESET_UNKNOWN;
+        h->reset = (uint32_t)field->value <= HISTOGRAM_GAUGE
+                       ? (enum histogram_reset)(uint32_t)field->value
+                       : HISTOGRAM_RESET_UNKNOWN;
         break;
     case HISTOGRAM_TIMESTAMP:
         out->t_ms = (int64_t)field->value;

@@ -27,7 +27,7 @@ static bool wire_payload(struct wire_reader *r, struct wire_field *field)
     case WIRE_BYTES:
         size = varint_get_u64(r->at, r->end, &length);
         r->at += size;
-        if (size == 0 || length > (uint64_t)(r->end - r->at))
+        if (size == 0 || size > WIRE_HEAD_SIZE_MAX || length > (uint64_t)(r->end - r->at))
             return false;
         field->bytes = slice_of(r->at, (size_t)length);
         r->at += length;
@@ -46,7 +46,7 @@ bool wire_next(struct wire_reader *r, struct wire_field *field)
         return false;
     size = varint_get_u64(r->at, r->end, &tag);
     r->at += size;
-    if (size == 0 || tag >> 3 == 0 || tag >> 3 > WIRE_FIELD_MAX) {
+    if (size == 0 || size > WIRE_HEAD_SIZE_MAX || tag >> 3 == 0 || tag >> 3 > WIRE_FIELD_MAX) {
         r->bad = true;
         return false;
     }

@@ -20,7 +20,10 @@
 
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
-enum { WIRE_FIELD_MAX = (1 << 29) - 1 };
+enum {
+    WIRE_FIELD_MAX = (1 << 29) - 1,
+    WIRE_HEAD_SIZE_MAX = 5, /* of a tag or a length: they have 32 bits */
+};
 
 struct wire_reader {
     const uint8_t *at, *end;
