@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Label names, label values and estimates of a block. Times count as a block: what is in a block
+ * that overlaps the range is said to be there. */
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "storage/block_internal.h"
+
+/* ---- names ---- */
+
+static enum err names_of_all(struct block_tenant *tenant, source_text_fn *fn, void *owner)
+{
+    struct block_name_iter iter = block_name_iter_start(tenant);
+    struct slice name;
+    uint64_t value_count;
+
+    while (block_name_iter_next(&iter, &name, &value_count)) {
+        const enum err err = fn(owner, name);
+
+        if (err != ERR_OK)
+            return err;
+    }
+    return iter.is_bad ? ERR_CORRUPT : ERR_OK;
+}
+
+struct name_seen {
+    struct slice name;
+    bool seen;
+};
+
+static int name_order(const void *key, const void *item)
+{
+    return slice_cmp(*(const struct slice *)key, ((const struct name_seen *)item)->name);
+}
+
+/* Marks the names of each series of ids, until all are marked. */
+static enum err mark_names(struct block_tenant *tenant, struct postings *ids,
+                           struct name_seen *names, uint32_t name_count)
+{
+    struct arena scratch;
+    const uint32_t *list;
+    uint32_t id_count;
+    uint32_t left = name_count;
+    enum err err = postings_ids(ids, tenant->ctx->arena, &list, &id_count);
+
+    arena_init(&scratch, tenant->ctx->budget, 0);
+    for (uint32_t i = 0; i < id_count && err == ERR_OK && left > 0; i++) {
+        struct block_series series;
+        struct slice value;
+
+        err = source_ctx_check(tenant->ctx);
+        if (err == ERR_OK)
+            err = block_read_series(tenant, list[i], &value, NULL);
+        if (err == ERR_OK)
+            err = block_parse_series(value, &scratch, &series);
+        for (uint32_t j = 0; err == ERR_OK && j < series.labels.count; j++) {
+            struct name_seen *name = bsearch(&series.labels.items[j].name, names, name_count,
+                                             sizeof(*names), name_order);
+
+            if (name == NULL) {
+                err = ERR_CORRUPT;
+            } else if (!name->seen) {
+                name->seen = true;
+                left--;
+            }
+        }
+        arena_reset(&scratch);
+    }
+    arena_fini(&scratch);
+    return err;
+}
+
+enum err block_label_names(struct source *source, struct source_ctx *ctx,
+                           struct matcher_list matchers, int64_t t_min, int64_t t_max,
+                           source_text_fn *fn, void *owner)
+{
+    struct block *block = block_of(source);
+    struct block_tenant *tenant;
+    struct postings *ids;
+
+    if (!block_overlaps(block, t_min, t_max))
+        return ERR_OK;
+    enum err err = block_tenant_open(block, ctx, &tenant, NULL);
+    if (err != ERR_OK || tenant->series_count == 0)
+        return err;
+    if (matchers.count == 0)
+        return names_of_all(tenant, fn, owner);
+    err = block_match(tenant, matchers, &ids, NULL);
+    if (err != ERR_OK)
+        return err;
+    struct name_seen *names = ARENA_ARRAY(ctx->arena, struct name_seen, tenant->name_count);
+    if (names == NULL)
+        return ERR_LIMIT;
+    struct block_name_iter iter = block_name_iter_start(tenant);
+    uint64_t value_count;
+    for (uint32_t i = 0; block_name_iter_next(&iter, &names[i].name, &value_count);)
+        i++;
+    if (iter.is_bad)
+        return ERR_CORRUPT;
+    err = mark_names(tenant, ids, names, tenant->name_count);
+    for (uint32_t i = 0; i < tenant->name_count && err == ERR_OK; i++)
+        if (names[i].seen)
+            err = fn(owner, names[i].name);
+    return err;
+}
+
+/* ---- values ---- */
+
+struct value_walk {
+    struct block_tenant *tenant;
+    const struct postings *ids; /* NULL: all */
+    source_text_fn *fn;
+    void *owner;
+};
+
+static enum err walk_value(void *owner, struct slice value, struct slice bytes)
+{
+    struct value_walk *walk = owner;
+    struct postings *found;
+    enum err err;
+
+    if (walk->ids == NULL)
+        return walk->fn(walk->owner, value);
+    err = block_decode_postings(walk->tenant, bytes, &found, NULL);
+    if (err != ERR_OK)
+        return err;
+    postings_and(found, walk->ids);
+    const bool is_there = postings_count(found) > 0;
+    postings_free(found);
+    return is_there ? walk->fn(walk->owner, value) : ERR_OK;
+}
+
+enum err block_label_values(struct source *source, struct source_ctx *ctx, struct slice name,
+                            struct matcher_list matchers, int64_t t_min, int64_t t_max,
+                            source_text_fn *fn, void *owner)
+{
+    struct block *block = block_of(source);
+    struct value_walk walk = {.fn = fn, .owner = owner};
+    struct postings *ids;
+
+    if (!block_overlaps(block, t_min, t_max))
+        return ERR_OK;
+    enum err err = block_tenant_open(block, ctx, &walk.tenant, NULL);
+    if (err != ERR_OK || walk.tenant->series_count == 0)
+        return err;
+    if (matchers.count > 0) {
+        err = block_match(walk.tenant, matchers, &ids, NULL);
+        if (err != ERR_OK)
+            return err;
+        walk.ids = ids;
+    }
+    return block_walk_values(walk.tenant, name, SLICE(""), walk_value, &walk, NULL);
+}
+
+/* ---- estimate ---- */
+
+static uint64_t posting_count(struct block_tenant *tenant, struct slice name, struct slice value)
+{
+    block_key_postings(&tenant->key, tenant->tenant, name, value);
+    if (tenant->key.err != ERR_OK || !sst_iter_seek(tenant->index, buf_slice(&tenant->key)) ||
+        !slice_eq(sst_iter_key(tenant->index), buf_slice(&tenant->key)))
+        return 0;
+    return postings_peek_count(sst_iter_value(tenant->index));
+}
+
+enum err block_estimate(struct source *source, struct source_ctx *ctx, struct matcher_list matchers,
+                        int64_t t_min, int64_t t_max, struct source_estimate *estimate)
+{
+    struct block *block = block_of(source);
+    struct block_tenant *tenant;
+
+    *estimate = (struct source_estimate){0};
+    if (!block_overlaps(block, t_min, t_max) ||
+        block_tenant_open(block, ctx, &tenant, NULL) != ERR_OK || tenant->series_count == 0)
+        return ERR_OK;
+    /* The smallest list of an equality bounds the series; time is taken as evenly filled. */
+    uint64_t series = tenant->series_count;
+    for (uint32_t i = 0; i < matchers.count; i++) {
+        const struct matcher *matcher = &matchers.items[i];
+
+        if (matcher->type == MATCHER_EQUAL && matcher->value.len > 0) {
+            const uint64_t count = posting_count(tenant, matcher->name, matcher->value);
+
+            series = count < series ? count : series;
+        }
+    }
+    const struct block_meta *meta = &block->meta;
+    const double share = (double)series / (double)tenant->series_count;
+    const int64_t from = t_min > meta->t_min_ms ? t_min : meta->t_min_ms;
+    const int64_t to = t_max < meta->t_max_ms ? t_max : meta->t_max_ms;
+    const double span =
+        ((double)to - (double)from + 1) / ((double)meta->t_max_ms - (double)meta->t_min_ms + 1);
+    estimate->series = series;
+    estimate->samples = (uint64_t)((double)tenant->sample_count * share * span);
+    estimate->bytes = (uint64_t)((double)meta->data.size_bytes * share * span);
+    return ERR_OK;
+}

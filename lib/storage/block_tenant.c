@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/mem.h"
+#include "storage/block_internal.h"
+
+static void tenant_release(void *ptr)
+{
+    struct block_tenant *tenant = ptr;
+
+    sst_iter_free(tenant->data);
+    sst_iter_free(tenant->index);
+    buf_fini(&tenant->key);
+    buf_fini(&tenant->text);
+    block_unref(tenant->block);
+}
+
+enum err block_tenant_iter_err(struct block_tenant *tenant, struct err_info *info)
+{
+    const enum err err = sst_iter_err(tenant->index, info);
+
+    if (err != ERR_OK)
+        err_prefix(info, "block %s", tenant->block->name);
+    return err;
+}
+
+static enum err read_stats(struct block_tenant *tenant, struct err_info *info)
+{
+    uint64_t series_count;
+    uint64_t name_count;
+
+    block_key_index(&tenant->key, tenant->tenant, BLOCK_INDEX_STATS);
+    if (tenant->key.err != ERR_OK)
+        return ERR_OK; /* longer than any tenant of a block */
+    if (!sst_iter_seek(tenant->index, buf_slice(&tenant->key)))
+        return block_tenant_iter_err(tenant, info);
+    if (!slice_eq(sst_iter_key(tenant->index), buf_slice(&tenant->key)))
+        return ERR_OK;
+    struct slice value = sst_iter_value(tenant->index);
+    if (value.len == 0 || value.data[0] != BLOCK_STATS_VERSION)
+        return err_set(info, value.len == 0 ? ERR_CORRUPT : ERR_VERSION,
+                       "block %s: statistics of an unknown version", tenant->block->name);
+    value = slice_skip(value, 1);
+    if (!varint_take_u64(&value, &series_count) || !varint_take_u64(&value, &tenant->chunk_count) ||
+        !varint_take_u64(&value, &tenant->sample_count) || !varint_take_u64(&value, &name_count) ||
+        series_count > UINT32_MAX || name_count > value.len)
+        return block_corrupt(tenant->block, info, "statistics make no sense");
+    tenant->stats = arena_copy(tenant->ctx->arena, value);
+    if (tenant->stats.data == NULL && value.len > 0)
+        return err_set(info, ERR_LIMIT, "no memory for label names");
+    tenant->series_count = (uint32_t)series_count;
+    tenant->name_count = (uint32_t)name_count;
+    return ERR_OK;
+}
+
+enum err block_tenant_open(struct block *block, struct source_ctx *ctx, struct block_tenant **out,
+                           struct err_info *info)
+{
+    struct block_tenant *tenant = ARENA_NEW(ctx->arena, struct block_tenant);
+
+    if (tenant == NULL || arena_on_reset(ctx->arena, tenant_release, tenant) != ERR_OK)
+        return err_set(info, ERR_LIMIT, "no memory to read a block");
+    tenant->block = block_ref(block);
+    tenant->ctx = ctx;
+    tenant->tenant = ctx->tenant;
+    tenant->index = sst_iter_new(block->index);
+    buf_init(&tenant->key, BLOCK_KEY_SIZE_MAX);
+    buf_init(&tenant->text, BLOCK_KEY_SIZE_MAX);
+    *out = tenant;
+    return read_stats(tenant, info);
+}
+
+struct block_name_iter block_name_iter_start(const struct block_tenant *tenant)
+{
+    return (struct block_name_iter){.rest = tenant->stats, .left = tenant->name_count};
+}
+
+bool block_name_iter_next(struct block_name_iter *iter, struct slice *name, uint64_t *value_count)
+{
+    if (iter->left == 0) {
+        iter->is_bad = iter->rest.len != 0;
+        return false;
+    }
+    iter->left--;
+    if (!block_format_take_text(&iter->rest, name) || !varint_take_u64(&iter->rest, value_count)) {
+        iter->left = 0;
+        iter->is_bad = true;
+        return false;
+    }
+    return true;
+}
+
+/* ---- series records ---- */
+
+static enum err parse_labels(struct slice *rest, struct arena *arena, struct label_set *out)
+{
+    const struct slice all = *rest;
+    struct label *items;
+    uint64_t count;
+
+    if (!varint_take_u64(rest, &count) || count > BLOCK_LABELS_MAX || count > rest->len)
+        return ERR_CORRUPT;
+    items = ARENA_ARRAY(arena, struct label, count);
+    if (items == NULL)
+        return ERR_LIMIT;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!block_format_take_text(rest, &items[i].name) ||
+            !block_format_take_text(rest, &items[i].value))
+            return ERR_CORRUPT;
+        if (items[i].name.len == 0 || items[i].value.len == 0 ||
+            (i > 0 && slice_cmp(items[i - 1].name, items[i].name) >= 0))
+            return ERR_CORRUPT;
+    }
+    /* One copy for all texts, then the slices moved over to it. */
+    const struct slice copy = arena_copy(arena, slice_of(all.data, all.len - rest->len));
+    if (copy.data == NULL)
+        return ERR_LIMIT;
+    for (uint32_t i = 0; i < count; i++) {
+        items[i].name.data = copy.data + (items[i].name.data - all.data);
+        items[i].value.data = copy.data + (items[i].value.data - all.data);
+    }
+    *out = (struct label_set){items, (uint32_t)count};
+    return ERR_OK;
+}
+
+enum err block_parse_series(struct slice value, struct arena *arena, struct block_series *series)
+{
+    struct block_chunk_ref *chunks;
+    int64_t t_before_ms = 0;
+    uint64_t count;
+    enum err err = parse_labels(&value, arena, &series->labels);
+
+    if (err != ERR_OK)
+        return err;
+    /* A chunk takes at least four bytes. */
+    if (!varint_take_u64(&value, &count) || count == 0 || count > value.len / 4)
+        return ERR_CORRUPT;
+    chunks = ARENA_ARRAY(arena, struct block_chunk_ref, count);
+    if (chunks == NULL)
+        return ERR_LIMIT;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!block_format_take_chunk(&value, &chunks[i], &t_before_ms) ||
+            (i > 0 && chunks[i].t_min_ms <= chunks[i - 1].t_max_ms))
+            return ERR_CORRUPT;
+    }
+    if (value.len != 0)
+        return ERR_CORRUPT;
+    series->chunks = chunks;
+    series->chunk_count = (uint32_t)count;
+    return ERR_OK;
+}
+
+enum err block_read_series(struct block_tenant *tenant, uint32_t id, struct slice *value,
+                           struct err_info *info)
+{
+    block_key_series(&tenant->key, tenant->tenant, id);
+    if (!sst_iter_seek(tenant->index, buf_slice(&tenant->key))) {
+        const enum err err = block_tenant_iter_err(tenant, info);
+
+        return err != ERR_OK ? err : block_corrupt(tenant->block, info, "series %u is missing", id);
+    }
+    if (!slice_eq(sst_iter_key(tenant->index), buf_slice(&tenant->key)))
+        return block_corrupt(tenant->block, info, "series %u is missing", id);
+    *value = sst_iter_value(tenant->index);
+    return ERR_OK;
+}
