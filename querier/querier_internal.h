@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the files of this folder share. */
+
+#include "net/http_server.h"
+#include "promql/engine.h"
+#include "querier/querier.h"
+
+struct querier_metrics {
+    struct metric_gauge queries;    /* under way */
+    struct metric_family *duration; /* by slice */
+    struct metric_histogram *duration_eval, *duration_queue;
+    struct metric_counter samples, failures;
+};
+
+struct querier {
+    struct querier_options options;
+    struct log log;
+    struct budget budget;         /* of all queries */
+    struct promql_engine *engine; /* owned */
+    struct querier_metrics metrics;
+};
+
+/* The memory and the limits of one request that reads; lives on its worker's stack. */
+struct query_scope {
+    struct querier *querier;
+    struct http_request *req;
+    struct http_params params;
+    struct budget budget;
+    struct arena arena; /* draws from budget */
+    uint64_t deadline_ns;
+    struct source_stats stats;
+    struct annotations annotations;
+    struct err_info info;
+};
+
+/* Reads the parameters; false: answered already, and there is nothing to end. */
+bool query_scope_begin(struct query_scope *scope, struct http_request *req);
+/* Gives everything back. After the answer. */
+void query_scope_end(struct query_scope *scope);
+/* A context for the source. */
+struct source_ctx query_scope_ctx(struct query_scope *scope);
+
+void api_query_add_routes(struct querier *querier, struct http_server *server);
+void api_series_add_routes(struct querier *querier, struct http_server *server);
