@@ -94,12 +94,55 @@ static bool yaml_is_null_text(struct slice text)
     return false;
 }
 
+/* Base64 with line breaks left aside, as Go decodes it. False: it is none. */
+static bool yaml_decode_base64(struct slice text, char *out, size_t *len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint32_t bits = 0, count = 0, pad_count = 0;
+
+    *len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        const char c = text.data[i];
+        const char *digit = memchr(digits, c, sizeof(digits) - 1);
+
+        if (c == '\n' || c == '\r')
+            continue;
+        if (c == '=' ? count % 4 < 2 : digit == NULL || pad_count != 0)
+            return false;
+        pad_count += c == '=';
+        bits = bits << 6 | (c == '=' ? 0 : (uint32_t)(digit - digits));
+        if (++count % 4 != 0)
+            continue;
+        for (uint32_t j = 0; j < 3 - pad_count; j++)
+            out[(*len)++] = (char)(bits >> (16 - 8 * j));
+    }
+    return count % 4 == 0 && pad_count <= 2;
+}
+
+static enum err yaml_convert_binary(struct yaml_reader *reader, struct slice text,
+                                    struct yaml_node *to)
+{
+    char *bytes = arena_alloc(reader->arena, text.len + 1);
+
+    if (bytes == NULL)
+        return yaml_no_room(reader);
+    to->kind = YAML_SCALAR;
+    to->quoted = true;
+    if (!yaml_decode_base64(text, bytes, &to->text.len))
+        return yaml_error(to, reader->info, "!!binary value contains invalid base64 data");
+    bytes[to->text.len] = 0;
+    to->text.data = bytes;
+    return ERR_OK;
+}
+
 static enum err yaml_convert_scalar(struct yaml_reader *reader, const yaml_node_t *from,
                                     struct yaml_node *to)
 {
     const struct slice text = slice_of(from->data.scalar.value, from->data.scalar.length);
     const bool plain = from->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 
+    if (from->tag != NULL && strcmp((const char *)from->tag, "tag:yaml.org,2002:binary") == 0)
+        return yaml_convert_binary(reader, text, to);
     to->quoted = !plain;
     to->kind = plain && yaml_is_null_text(text) ? YAML_NULL : YAML_SCALAR;
     to->text = arena_copy(reader->arena, text);
