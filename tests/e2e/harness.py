@@ -271,6 +271,10 @@ class Server:
         return {tuple(sorted(series["metric"].items())): [tuple(v) for v in series["values"]]
                 for series in data["result"]}
 
+    def sample_count(self, selector, span="1h"):
+        """How many samples the first series of a selector has by now."""
+        return next((len(samples) for samples in self.raw(selector, time.time(), span).values()), 0)
+
     def metric(self, name):
         """A metric of the server itself, summed over its labels; None if there is none."""
         found = None

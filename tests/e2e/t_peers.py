@@ -95,8 +95,7 @@ def same_series_from_exporter(env):
     prometheus = env.prometheus(exporter_config(exporter)).start()
     server = env.server(exporter_config(exporter)).start()
     for one in (prometheus, server):
-        wait_for(lambda one=one: len(next(iter(one.raw("up", time.time()).values()))) > 4, 30,
-                 f"five scrapes by {one.name}")
+        wait_for(lambda one=one: one.sample_count("up") > 4, 30, f"five scrapes by {one.name}")
 
     def sets(one):
         return {tuple(sorted(s.items())) for s in one.api("/series", {"match[]": '{job="node"}'})}
@@ -117,7 +116,7 @@ def same_series_from_exporter(env):
 def promtool_query_works(env):
     exporter = env.node_exporter()
     server = env.server(exporter_config(exporter)).start()
-    wait_for(lambda: len(next(iter(server.raw("up", time.time()).values()))) > 3, 30, "four scrapes")
+    wait_for(lambda: server.sample_count("up") > 3, 30, "four scrapes")
     url = f"http://127.0.0.1:{server.port}"
     now = time.time()
 

@@ -22,30 +22,40 @@ scrape_configs:
 {extra}"""
 
 
-def timed_pages(pages, began):
-    """Two pages whose samples carry their times: step n appears n half seconds after `began` and
-    stays until the next; whoever scrapes five times a second sees each."""
+def timed_pages(pages, clock):
+    """Two pages whose samples carry their times: step n appears n half seconds after
+    clock["began"] and stays until the next; whoever scrapes ten times a second sees each."""
     values = ["1", "0.1", "1e-7", "1e21", "+Inf", "-Inf", "NaN", "-0", "123456789012345678", "3.5",
-              "2.2250738585072014e-308", "0x1p-3"]
+              "2.2250738585072014e-308", "0.125"]
 
     def step():
-        return max(0, min(TIMED_STEPS - 1, int((time.time() - began) / TIMED_STEP_S)))
+        """The number of the step and its time; None before the first."""
+        began = clock["began"]
+        if began is None or time.time() < began:
+            return None, 0
+        n = min(TIMED_STEPS - 1, int((time.time() - began) / TIMED_STEP_S))
+        return n, int(began * 1000) + n * 500
 
     def text(_count, _headers):
-        n, lines = step(), ["# TYPE timed_text gauge"]
-        t_ms = int(began * 1000) + n * 500 + 123
+        n, t_ms = step()
+        if n is None:
+            return 200, "text/plain; version=0.0.4", "timed_wait 1\n"
+        t_ms += 123
+        lines = ["# TYPE timed_text gauge"]
         lines += [f'timed_text{{i="{i}"}} {values[(n + i) % len(values)]} {t_ms}' for i in range(12)]
         return 200, "text/plain; version=0.0.4", "\n".join(lines) + "\n"
 
     def openmetrics(_count, _headers):
-        n = step()
-        t_ms = int(began * 1000) + n * 500 + 321
+        n, t_ms = step()
+        if n is None:
+            return 200, OPENMETRICS, "timed_wait 1\n# EOF\n"
+        t_ms += 321
         t_s = f"{t_ms // 1000}.{t_ms % 1000:03d}"
         return 200, OPENMETRICS, (
-            "# TYPE timed_om counter\n# UNIT timed_om \n"
+            "# TYPE timed_om counter\n"
             f'timed_om_total{{esc="a\\"b\\\\c\\nd"}} {n * 10} {t_s}\n'
             "# TYPE timed_om_g gauge\n"
-            f"timed_om_g {values[n].replace('0x1p-3', '0.125')} {t_s}\n# EOF\n").replace("# UNIT timed_om \n", "")
+            f"timed_om_g {values[n]} {t_s}\n# EOF\n")
     pages.add("/text", text)
     pages.add("/om", openmetrics)
 
@@ -64,10 +74,13 @@ scrape_configs:
     metrics_path: /om
     static_configs: [{{targets: ["127.0.0.1:{pages.port}"]}}]
 """
-    began = time.time() + 2
-    timed_pages(pages, began)
+    clock = {"began": None}
+    timed_pages(pages, clock)
     servers = [env.prometheus(config).start(), env.server(config).start()]
-    check(time.time() < began + 0.4, "the servers took too long to start")
+    for one in servers:
+        wait_for(lambda one=one: one.query("count(timed_wait) == 2")["result"], 30,
+                 f"both pages scraped by {one.name}")
+    began = clock["began"] = float(int(time.time()) + 1)
     time.sleep(began + TIMED_STEPS * TIMED_STEP_S + 0.5 - time.time())
     at = began + 60
     for selector in ("timed_text", "timed_om_total", "timed_om_g"):
