@@ -25,6 +25,7 @@
 #include "net/reactor.h"
 
 struct http_client;
+struct http_transfer;
 
 /* All strings are copied; NULL: not set. */
 struct http_client_options {
@@ -79,9 +80,9 @@ struct http_call {
 
     /* Private. */
     struct buf buf;
-    struct reactor_task task;
+    struct reactor_task begin, cancel;
     _Atomic int state;
-    void *impl;
+    struct http_transfer *transfer;
     struct env_op op;
 };
 

@@ -227,7 +227,8 @@ static void http_shard_stop(struct reactor_task *task)
         uv_close((uv_handle_t *)&server->retry, NULL);
     }
     shard->is_stopping = true;
-    h2o_context_request_shutdown(&shard->ctx);
+    /* Not h2o_context_request_shutdown, which starts a timer of HTTP/2 that outlives us. */
+    shard->ctx.shutdown_requested = 1;
     /* The end of its input makes h2o close a connection that waits for a request. One that has
      * begun to send it may go on until the deadline. */
     LIST_EACH(&shard->conns, node)
