@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/histogram.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 
@@ -184,4 +185,33 @@ struct histogram *histogram_copy(struct arena *arena, const struct histogram *h)
 bool histogram_is_stale(const struct histogram *h)
 {
     return sample_value_is_stale(h->sum);
+}
+
+static double histogram_bound_custom(const struct histogram *h, int32_t index)
+{
+    if (index < 0)
+        return -INFINITY;
+    return (uint32_t)index < h->custom_value_count ? h->custom_values[index] : INFINITY;
+}
+
+double histogram_bound(const struct histogram *h, int32_t index)
+{
+    int64_t exponent;
+    double bound;
+
+    if (h->schema == HISTOGRAM_SCHEMA_CUSTOM)
+        return histogram_bound_custom(h, index);
+    ASSERT(h->schema >= HISTOGRAM_SCHEMA_MIN && h->schema <= HISTOGRAM_SCHEMA_MAX);
+    if (h->schema <= 0) {
+        exponent = (int64_t)index * (INT64_C(1) << -h->schema);
+        if (exponent == DBL_MAX_EXP)
+            return DBL_MAX;
+        return ldexp(1, exponent < -2000 ? -2000 : exponent > 2000 ? 2000 : (int)exponent);
+    }
+    /* 2^(index / 2^schema), the whole part of the exponent apart, so that no digit is lost. */
+    exponent = (int64_t)index >> h->schema;
+    bound = exp2((double)(index & ((1 << h->schema) - 1)) / (double)(1 << h->schema));
+    if (bound == 1 && exponent == DBL_MAX_EXP)
+        return DBL_MAX;
+    return ldexp(bound, exponent < -2000 ? -2000 : exponent > 2000 ? 2000 : (int)exponent);
 }

@@ -50,3 +50,6 @@ enum err histogram_check(const struct histogram *h, struct err_info *info) MUST_
 /* A deep copy, or NULL when the arena has no room. */
 struct histogram *histogram_copy(struct arena *arena, const struct histogram *h);
 bool histogram_is_stale(const struct histogram *h);
+/* Upper bound of the positive bucket `index`, lower bound of the one after it. The last bucket
+ * before overflow ends at the largest double. */
+double histogram_bound(const struct histogram *h, int32_t index);

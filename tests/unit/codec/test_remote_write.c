@@ -40,7 +40,7 @@ static const int64_t *make_deltas(struct gen *gen, struct arena *arena, uint32_t
     int64_t *items = ARENA_ARRAY(arena, int64_t, count);
 
     for (uint32_t i = 0; i < count; i++)
-        items[i] = gen_between(gen, -1000, 1000) << gen_below(gen, 50);
+        items[i] = gen_between(gen, -1000, 1000) * (INT64_C(1) << gen_below(gen, 50));
     return items;
 }
 
