@@ -469,8 +469,9 @@ void http_server_start(struct http_server *server)
 void http_server_stop(struct http_server *server, uint64_t deadline_ns)
 {
     ASSERT(reactor_current() == NULL);
-    if (!server->is_started)
+    if (!server->is_started || server->is_stopped)
         return;
+    server->is_stopped = true;
     atomic_store(&server->stop_deadline_ns, deadline_ns);
     for (size_t i = 0; i < server->shard_count; i++)
         reactor_post(server->shards[i].reactor, &server->shards[i].stop);

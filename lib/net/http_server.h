@@ -76,7 +76,7 @@ void http_server_start(struct http_server *server);
 
 /* Stops accepting, closes idle connections, lets requests under way end; at deadline_ns (monotonic)
  * marks the rest as gone and cuts their connections. Returns when no connection and no request is
- * left: handlers answer soon after they are marked. */
+ * left: handlers answer soon after they are marked. A second call does nothing. */
 void http_server_stop(struct http_server *server, uint64_t deadline_ns);
 
 /* After reactor_set_close. Takes server; NULL is fine. */

@@ -56,7 +56,7 @@ struct http_server {
     int listen_fd;
     int port;
     char address[80];
-    bool is_started;
+    bool is_started, is_stopped;
     uv_poll_t acceptor; /* on the first shard's loop */
     uv_timer_t retry;   /* likewise; when descriptors ran out */
     size_t accept_turn; /* first shard's reactor */
