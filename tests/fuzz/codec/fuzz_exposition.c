@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             label_set_has(labels, SLICE(LABEL_METRIC_NAME)))
             check_again(&p, &entry, labels, &arena);
         if (entry.exemplar.len != 0)
-            (void)exposition_exemplar(&entry, &arena, &exemplar, NULL);
+            (void)!exposition_exemplar(&entry, &arena, &exemplar, NULL);
     }
     arena_fini(&arena);
     return 0;
