@@ -158,8 +158,13 @@ static enum err error_text(const struct http_transfer *transfer, CURLcode code, 
         return SAY(ERR_IO, "stopped after 10 redirects");
     case CURLE_BAD_CONTENT_ENCODING:
         return SAY(ERR_CORRUPT, "invalid compressed body: %s", detail);
+    case CURLE_UNSUPPORTED_PROTOCOL: /* of the URL, or of what answered */
+        if (transfer->family != 0)
+            return SAY(ERR_IO, "malformed HTTP response");
+        return SAY(ERR_BAD_INPUT, "%s", detail);
+    case CURLE_WEIRD_SERVER_REPLY:
+        return SAY(ERR_IO, "malformed HTTP response");
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CACERT_BADFILE:
         return SAY(ERR_BAD_INPUT, "%s", detail);
