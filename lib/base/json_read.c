@@ -129,6 +129,17 @@ static enum err json_convert(struct arena *arena, json_t *from, struct json_valu
     return ERR_OK;
 }
 
+/* Whole numbers beyond 64 bits are legal JSON: a text that has one is read with doubles for all. */
+static json_t *json_load(struct slice text, json_error_t *error)
+{
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
+    json_t *doc = json_loadb(text.len > 0 ? text.data : "", text.len, flags, error);
+
+    if (doc == NULL && json_error_code(error) == json_error_numeric_overflow)
+        doc = json_loadb(text.data, text.len, flags | JSON_DECODE_INT_AS_REAL, error);
+    return doc;
+}
+
 enum err json_parse(struct arena *arena, struct slice text, const struct json_options *options,
                     struct json_value **root, struct err_info *info)
 {
@@ -145,8 +156,7 @@ enum err json_parse(struct arena *arena, struct slice text, const struct json_op
     if (json_nesting(text) > JSON_NESTING_MAX)
         return err_set(info, ERR_LIMIT, "JSON is nested more than %d levels deep",
                        JSON_NESTING_MAX);
-    doc = json_loadb(text.len > 0 ? text.data : "", text.len,
-                     JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    doc = json_load(text, &error);
     if (doc == NULL)
         return err_set(info, ERR_BAD_INPUT, "line %d: %s", error.line, error.text);
     value = ARENA_NEW(arena, struct json_value);
