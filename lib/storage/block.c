@@ -21,29 +21,70 @@ enum err block_corrupt(const struct block *block, struct err_info *info, const c
     return err_set(info, ERR_CORRUPT, "block %s: %s", block->name, text);
 }
 
-/* Exemplars and metadata have their keys in the format; nothing writes them yet. */
-static enum err block_exemplars(struct source *source, struct source_ctx *ctx,
+static enum err on_select(struct source *source, struct source_ctx *ctx,
+                          struct matcher_list matchers, int64_t t_min, int64_t t_max,
+                          const struct source_hints *hints, struct series_stream **stream,
+                          struct err_info *info)
+{
+    const struct source_query query = {
+        .ctx = ctx, .matchers = matchers, .t_min_ms = t_min, .t_max_ms = t_max, .hints = hints};
+
+    return block_select(block_of(source), &query, stream, info);
+}
+
+static enum err on_label_names(struct source *source, struct source_ctx *ctx,
+                               struct matcher_list matchers, int64_t t_min, int64_t t_max,
+                               source_text_fn *fn, void *owner)
+{
+    const struct source_query query = {
+        .ctx = ctx, .matchers = matchers, .t_min_ms = t_min, .t_max_ms = t_max};
+
+    return block_label_names(block_of(source), &query, fn, owner);
+}
+
+static enum err on_label_values(struct source *source, struct source_ctx *ctx, struct slice name,
                                 struct matcher_list matchers, int64_t t_min, int64_t t_max,
-                                source_exemplar_fn *fn, void *owner)
+                                source_text_fn *fn, void *owner)
+{
+    const struct source_query query = {
+        .ctx = ctx, .matchers = matchers, .t_min_ms = t_min, .t_max_ms = t_max, .name = name};
+
+    return block_label_values(block_of(source), &query, fn, owner);
+}
+
+/* Exemplars and metadata have their keys in the format; nothing writes them yet. */
+static enum err on_exemplars(struct source *source, struct source_ctx *ctx,
+                             struct matcher_list matchers, int64_t t_min, int64_t t_max,
+                             source_exemplar_fn *fn, void *owner)
 {
     (void)source, (void)ctx, (void)matchers, (void)t_min, (void)t_max, (void)fn, (void)owner;
     return ERR_OK;
 }
 
-static enum err block_metadata(struct source *source, struct source_ctx *ctx, struct slice metric,
-                               source_metadata_fn *fn, void *owner)
+static enum err on_metadata(struct source *source, struct source_ctx *ctx, struct slice metric,
+                            source_metadata_fn *fn, void *owner)
 {
     (void)source, (void)ctx, (void)metric, (void)fn, (void)owner;
     return ERR_OK;
 }
 
+static enum err on_estimate(struct source *source, struct source_ctx *ctx,
+                            struct matcher_list matchers, int64_t t_min, int64_t t_max,
+                            struct source_estimate *estimate)
+{
+    const struct source_query query = {
+        .ctx = ctx, .matchers = matchers, .t_min_ms = t_min, .t_max_ms = t_max};
+
+    return block_estimate(block_of(source), &query, estimate);
+}
+
 static const struct source_ops block_source_ops = {
-    .select = block_select,
-    .label_names = block_label_names,
-    .label_values = block_label_values,
-    .exemplars = block_exemplars,
-    .metadata = block_metadata,
-    .estimate = block_estimate,
+    .select = on_select,
+    .label_names = on_label_names,
+    .label_values = on_label_values,
+    .exemplars = on_exemplars,
+    .metadata = on_metadata,
+    .estimate = on_estimate,
 };
 
 static enum err read_meta(struct block *block, struct err_info *info)

@@ -10,6 +10,7 @@
 #include "storage/block_format.h"
 #include "storage/block_key.h"
 #include "storage/postings.h"
+#include "storage/source_query.h"
 
 enum { BLOCK_PATH_SIZE = 1024 };
 
@@ -81,17 +82,14 @@ enum err block_parse_series(struct slice value, struct arena *arena, struct bloc
 enum err block_read_series(struct block_tenant *tenant, uint32_t id, struct slice *value,
                            struct err_info *info) MUST_USE;
 
-enum err block_select(struct source *source, struct source_ctx *ctx, struct matcher_list matchers,
-                      int64_t t_min, int64_t t_max, const struct source_hints *hints,
+enum err block_select(struct block *block, const struct source_query *query,
                       struct series_stream **stream, struct err_info *info);
-enum err block_label_names(struct source *source, struct source_ctx *ctx,
-                           struct matcher_list matchers, int64_t t_min, int64_t t_max,
+enum err block_label_names(struct block *block, const struct source_query *query,
                            source_text_fn *fn, void *owner);
-enum err block_label_values(struct source *source, struct source_ctx *ctx, struct slice name,
-                            struct matcher_list matchers, int64_t t_min, int64_t t_max,
+enum err block_label_values(struct block *block, const struct source_query *query,
                             source_text_fn *fn, void *owner);
-enum err block_estimate(struct source *source, struct source_ctx *ctx, struct matcher_list matchers,
-                        int64_t t_min, int64_t t_max, struct source_estimate *estimate);
+enum err block_estimate(struct block *block, const struct source_query *query,
+                        struct source_estimate *estimate);
 
 static inline struct block *block_of(struct source *source)
 {

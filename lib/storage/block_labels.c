@@ -72,22 +72,21 @@ static enum err mark_names(struct block_tenant *tenant, struct postings *ids,
     return err;
 }
 
-enum err block_label_names(struct source *source, struct source_ctx *ctx,
-                           struct matcher_list matchers, int64_t t_min, int64_t t_max,
+enum err block_label_names(struct block *block, const struct source_query *query,
                            source_text_fn *fn, void *owner)
 {
-    struct block *block = block_of(source);
+    struct source_ctx *ctx = query->ctx;
     struct block_tenant *tenant;
     struct postings *ids;
 
-    if (!block_overlaps(block, t_min, t_max))
+    if (!block_overlaps(block, query->t_min_ms, query->t_max_ms))
         return ERR_OK;
     enum err err = block_tenant_open(block, ctx, &tenant, NULL);
     if (err != ERR_OK || tenant->series_count == 0)
         return err;
-    if (matchers.count == 0)
+    if (query->matchers.count == 0)
         return names_of_all(tenant, fn, owner);
-    err = block_match(tenant, matchers, &ids, NULL);
+    err = block_match(tenant, query->matchers, &ids, NULL);
     if (err != ERR_OK)
         return err;
     struct name_seen *names = ARENA_ARRAY(ctx->arena, struct name_seen, tenant->name_count);
@@ -132,26 +131,24 @@ static enum err walk_value(void *owner, struct slice value, struct slice bytes)
     return is_there ? walk->fn(walk->owner, value) : ERR_OK;
 }
 
-enum err block_label_values(struct source *source, struct source_ctx *ctx, struct slice name,
-                            struct matcher_list matchers, int64_t t_min, int64_t t_max,
+enum err block_label_values(struct block *block, const struct source_query *query,
                             source_text_fn *fn, void *owner)
 {
-    struct block *block = block_of(source);
     struct value_walk walk = {.fn = fn, .owner = owner};
     struct postings *ids;
 
-    if (!block_overlaps(block, t_min, t_max))
+    if (!block_overlaps(block, query->t_min_ms, query->t_max_ms))
         return ERR_OK;
-    enum err err = block_tenant_open(block, ctx, &walk.tenant, NULL);
+    enum err err = block_tenant_open(block, query->ctx, &walk.tenant, NULL);
     if (err != ERR_OK || walk.tenant->series_count == 0)
         return err;
-    if (matchers.count > 0) {
-        err = block_match(walk.tenant, matchers, &ids, NULL);
+    if (query->matchers.count > 0) {
+        err = block_match(walk.tenant, query->matchers, &ids, NULL);
         if (err != ERR_OK)
             return err;
         walk.ids = ids;
     }
-    return block_walk_values(walk.tenant, name, SLICE(""), walk_value, &walk, NULL);
+    return block_walk_values(walk.tenant, query->name, SLICE(""), walk_value, &walk, NULL);
 }
 
 /* ---- estimate ---- */
@@ -165,20 +162,19 @@ static uint64_t posting_count(struct block_tenant *tenant, struct slice name, st
     return postings_peek_count(sst_iter_value(tenant->index));
 }
 
-enum err block_estimate(struct source *source, struct source_ctx *ctx, struct matcher_list matchers,
-                        int64_t t_min, int64_t t_max, struct source_estimate *estimate)
+enum err block_estimate(struct block *block, const struct source_query *query,
+                        struct source_estimate *estimate)
 {
-    struct block *block = block_of(source);
     struct block_tenant *tenant;
 
     *estimate = (struct source_estimate){0};
-    if (!block_overlaps(block, t_min, t_max) ||
-        block_tenant_open(block, ctx, &tenant, NULL) != ERR_OK || tenant->series_count == 0)
+    if (!block_overlaps(block, query->t_min_ms, query->t_max_ms) ||
+        block_tenant_open(block, query->ctx, &tenant, NULL) != ERR_OK || tenant->series_count == 0)
         return ERR_OK;
     /* The smallest list of an equality bounds the series; time is taken as evenly filled. */
     uint64_t series = tenant->series_count;
-    for (uint32_t i = 0; i < matchers.count; i++) {
-        const struct matcher *matcher = &matchers.items[i];
+    for (uint32_t i = 0; i < query->matchers.count; i++) {
+        const struct matcher *matcher = &query->matchers.items[i];
 
         if (matcher->type == MATCHER_EQUAL && matcher->value.len > 0) {
             const uint64_t count = posting_count(tenant, matcher->name, matcher->value);
@@ -188,8 +184,8 @@ enum err block_estimate(struct source *source, struct source_ctx *ctx, struct ma
     }
     const struct block_meta *meta = &block->meta;
     const double share = (double)series / (double)tenant->series_count;
-    const int64_t from = t_min > meta->t_min_ms ? t_min : meta->t_min_ms;
-    const int64_t to = t_max < meta->t_max_ms ? t_max : meta->t_max_ms;
+    const int64_t from = query->t_min_ms > meta->t_min_ms ? query->t_min_ms : meta->t_min_ms;
+    const int64_t to = query->t_max_ms < meta->t_max_ms ? query->t_max_ms : meta->t_max_ms;
     const double span =
         ((double)to - (double)from + 1) / ((double)meta->t_max_ms - (double)meta->t_min_ms + 1);
     estimate->series = series;

@@ -348,11 +348,10 @@ static bool stream_next(struct series_stream *base, struct source_series *out)
 
 static const struct series_stream_ops block_stream_ops = {stream_next};
 
-enum err block_select(struct source *source, struct source_ctx *ctx, struct matcher_list matchers,
-                      int64_t t_min, int64_t t_max, const struct source_hints *hints,
+enum err block_select(struct block *block, const struct source_query *query,
                       struct series_stream **out, struct err_info *info)
 {
-    struct block *block = block_of(source);
+    struct source_ctx *ctx = query->ctx;
     struct block_stream *stream = ARENA_NEW(ctx->arena, struct block_stream);
     struct postings *ids;
     enum err err;
@@ -361,18 +360,18 @@ enum err block_select(struct source *source, struct source_ctx *ctx, struct matc
         return err_set(info, ERR_LIMIT, "no memory to read a block");
     stream->base.ops = &block_stream_ops;
     stream->base.coverage = (struct source_coverage){1, 1};
-    stream->t_min_ms = t_min;
-    stream->t_max_ms = t_max;
-    if (hints != NULL)
-        stream->hints = *hints;
+    stream->t_min_ms = query->t_min_ms;
+    stream->t_max_ms = query->t_max_ms;
+    if (query->hints != NULL)
+        stream->hints = *query->hints;
     buf_init(&stream->key, BLOCK_KEY_SIZE_MAX);
     *out = &stream->base;
-    if (!block_overlaps(block, t_min, t_max))
+    if (!block_overlaps(block, query->t_min_ms, query->t_max_ms))
         return ERR_OK;
     err = block_tenant_open(block, ctx, &stream->tenant, info);
     if (err != ERR_OK || stream->tenant->series_count == 0)
         return err;
-    err = block_match(stream->tenant, matchers, &ids, info);
+    err = block_match(stream->tenant, query->matchers, &ids, info);
     if (err == ERR_OK)
         err = postings_ids(ids, ctx->arena, &stream->ids, &stream->id_count);
     if (err == ERR_LIMIT)

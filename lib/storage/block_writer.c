@@ -228,7 +228,9 @@ static enum err write_pair(struct block_writer *w, const struct writer_pair *pai
     for (uint32_t i = 0; i < pair->count; i++) {
         uint64_t step = 0;
 
-        ASSERT(varint_take_u64(&rest, &step));
+        const bool has_step = varint_take_u64(&rest, &step);
+
+        ASSERT(has_step);
         id += (uint32_t)step;
         ids[i] = id;
     }

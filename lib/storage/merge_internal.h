@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Between the merged stream and its cursors. */
+
+#include "storage/merge.h"
+
+/* A batch of one input, kept while its samples are merged; reused over cursors. */
+struct merge_batch {
+    struct sample_columns columns;
+    uint32_t at; /* the next sample */
+    struct merge_batch *next_free;
+};
+
+struct merge_stream {
+    struct series_stream base;
+    struct source_ctx *ctx;
+    struct merge_input *inputs;
+    struct merge_input **heap; /* by labels; those that stand on a series */
+    uint32_t input_count, heap_count;
+    struct merge_input **same; /* scratch: the inputs that have the series */
+    uint32_t limit, given;
+    struct merge_batch *free_batches;
+};
+
+struct merge_input {
+    struct series_stream *stream;
+    struct source_series series;
+};
+
+/* A cursor over the `count` series that stream->same stands on; NULL: no room. */
+struct sample_cursor *merge_cursor_new(struct merge_stream *stream, uint32_t count);
