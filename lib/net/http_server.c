@@ -250,6 +250,9 @@ static void http_shard_exit(struct reactor_exit *hook)
     ASSERT(shard->is_drained); /* http_server_stop comes before reactor_set_close */
     uv_close((uv_handle_t *)&shard->sweep, NULL);
     h2o_context_dispose(&shard->ctx);
+    /* The thread ends, and h2o would forget the input buffers that it keeps for it. */
+    while (h2o_socket_buffer_prototype.allocator.cnt > 0)
+        mem_free(h2o_mem_alloc_recycle(&h2o_socket_buffer_prototype.allocator, 1));
 }
 
 void http_server_check_drained(struct http_shard *shard)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net_fixture.h"
+#include "tests/unit/net/net_fixture.h"
 
 #include <netinet/in.h>
 #include <pthread.h>

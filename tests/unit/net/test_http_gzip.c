@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/http_gzip.h"
 
-#include "net_fixture.h"
 #include "support/gen.h"
+#include "tests/unit/net/net_fixture.h"
 
 static void check_choice(const char *accept, enum http_coding want)
 {
