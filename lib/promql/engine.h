@@ -9,6 +9,7 @@
  * arena. */
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "model/query.h"
 #include "model/source.h"
 #include "promql/parser.h"
@@ -23,6 +24,9 @@ struct promql_engine_options {
     struct promql_features features;
     uint64_t (*mono_ns)(void *owner); /* the clock of deadlines; NULL: none is checked */
     void *mono_owner;
+    uint64_t timeout_ns; /* of a query without a deadline of its own; 0: none */
+    uint8_t
+        hash_seed[HASH_KEY_SEED_SIZE]; /* random, so that nobody can choose labels that collide */
 };
 
 /* The caller frees it with promql_engine_free. */

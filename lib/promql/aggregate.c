@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* sum, avg, min, max, count and group: the input is read once, series by series, into groups x
+ * steps. Sums are compensated as upstream does it (Kahan, in Neumaier's form), in the order of the
+ * input's series; avg divides the sum, and goes over to a running mean at a step where the sum
+ * would overflow. */
+
+#include <math.h>
+
+#include "promql/eval.h"
+
+struct aggregate_stage {
+    struct promql_stage stage;
+    const struct promql_expr *expr;
+    enum promql_aggregator op;
+    struct promql_stage *child;
+    uint32_t *groups; /* [child's series] */
+    bool is_read;
+    /* Cells: [group][step]. A count of 0: nothing there. */
+    double *v, *low, *counts;
+    bool *is_running; /* avg: v is a mean; NULL as long as none is */
+    struct promql_column column;
+};
+
+/* One more addend to a compensated sum. */
+static inline void kahan_add(double x, double *sum, double *low)
+{
+    const double total = *sum + x;
+
+    if (isinf(total))
+        *low = 0;
+    else if (fabs(*sum) >= fabs(x))
+        *low += (*sum - total) + x;
+    else
+        *low += (x - total) + *sum;
+    *sum = total;
+}
+
+static void add_sums(struct aggregate_stage *self, size_t cell)
+{
+    const struct promql_column *column = &self->column;
+    double *v = self->v + cell, *low = self->low + cell, *counts = self->counts + cell;
+
+    for (uint32_t i = 0; i < column->count; i++) {
+        if (!promql_column_has(column, i))
+            continue;
+        if (counts[i] == 0) {
+            counts[i] = 1;
+            v[i] = column->v[i];
+        } else {
+            kahan_add(column->v[i], &v[i], &low[i]);
+        }
+    }
+}
+
+/* Goes over to a running mean of the `count` values summed so far. */
+static enum err run_mean(struct aggregate_stage *self, size_t cell)
+{
+    const double count = self->counts[cell] - 1;
+
+    if (self->is_running == NULL) {
+        self->is_running = ARENA_ARRAY(self->stage.eval->arena, bool,
+                                       (size_t)self->stage.series_count * self->stage.grid->count);
+        if (self->is_running == NULL)
+            return promql_eval_no_room(self->stage.eval);
+    }
+    self->is_running[cell] = true;
+    self->v[cell] /= count;
+    self->low[cell] /= count;
+    return ERR_OK;
+}
+
+static enum err add_mean(struct aggregate_stage *self, size_t cell, double x)
+{
+    double count, share;
+
+    self->counts[cell]++;
+    count = self->counts[cell];
+    if (count == 1) {
+        self->v[cell] = x;
+        return ERR_OK;
+    }
+    if (self->is_running == NULL || !self->is_running[cell]) {
+        double sum = self->v[cell], low = self->low[cell];
+        enum err err;
+
+        kahan_add(x, &sum, &low);
+        if (!isinf(sum)) {
+            self->v[cell] = sum;
+            self->low[cell] = low;
+            return ERR_OK;
+        }
+        err = run_mean(self, cell);
+        if (err != ERR_OK)
+            return err;
+    }
+    share = (count - 1) / count;
+    self->v[cell] *= share;
+    self->low[cell] *= share;
+    kahan_add(x / count, &self->v[cell], &self->low[cell]);
+    return ERR_OK;
+}
+
+static enum err add_means(struct aggregate_stage *self, size_t cell)
+{
+    const struct promql_column *column = &self->column;
+
+    for (uint32_t i = 0; i < column->count; i++) {
+        if (promql_column_has(column, i)) {
+            const enum err err = add_mean(self, cell + i, column->v[i]);
+
+            if (err != ERR_OK)
+                return err;
+        }
+    }
+    return ERR_OK;
+}
+
+/* A NaN gives way to anything. */
+static void add_extremes(struct aggregate_stage *self, size_t cell)
+{
+    const struct promql_column *column = &self->column;
+    double *v = self->v + cell, *counts = self->counts + cell;
+    const bool is_min = self->op == PROMQL_MIN;
+
+    for (uint32_t i = 0; i < column->count; i++) {
+        const double x = column->v[i];
+
+        if (!promql_column_has(column, i))
+            continue;
+        if (counts[i] == 0 || (is_min ? v[i] > x : v[i] < x) || isnan(v[i]))
+            v[i] = x;
+        counts[i] = 1;
+    }
+}
+
+static void add_counts(struct aggregate_stage *self, size_t cell)
+{
+    const struct promql_column *column = &self->column;
+    double *counts = self->counts + cell;
+
+    for (uint32_t i = 0; i < column->count; i++)
+        counts[i] += promql_column_has(column, i);
+}
+
+/* Histograms count like any other value; min and max pass over them; nothing else takes them yet.
+ */
+static enum err see_histograms(struct aggregate_stage *self)
+{
+    struct promql_column *column = &self->column;
+    const char *const name = promql_aggregator_text(self->op);
+    bool is_any = false;
+
+    if (self->op == PROMQL_COUNT || self->op == PROMQL_GROUP)
+        return ERR_OK;
+    for (uint32_t i = 0; i < column->count; i++) {
+        if (promql_column_has(column, i) && column->histograms[i] != NULL) {
+            column->present[i / 64] &= ~(UINT64_C(1) << (i % 64));
+            is_any = true;
+        }
+    }
+    if (!is_any)
+        return ERR_OK;
+    if (self->op != PROMQL_MIN && self->op != PROMQL_MAX)
+        return promql_eval_unsupported(self->stage.eval, self->expr,
+                                       self->op == PROMQL_SUM ? "sum of native histograms"
+                                                              : "avg of native histograms");
+    promql_eval_info(self->stage.eval, self->expr->aggregate.expr,
+                     "ignored histogram in %s aggregation", name);
+    return ERR_OK;
+}
+
+static enum err add_column(struct aggregate_stage *self, struct promql_cell at)
+{
+    const size_t cell = (size_t)self->groups[at.series] * self->stage.grid->count +
+                        (size_t)at.window * PROMQL_WINDOW;
+    enum err err = promql_stage_column(self->child, at, &self->column);
+
+    if (err == ERR_OK && self->column.has_histograms)
+        err = see_histograms(self);
+    if (err != ERR_OK)
+        return err;
+    switch ((int)self->op) {
+    case PROMQL_SUM:
+        add_sums(self, cell);
+        return ERR_OK;
+    case PROMQL_AVG:
+        return add_means(self, cell);
+    case PROMQL_MIN:
+    case PROMQL_MAX:
+        add_extremes(self, cell);
+        return ERR_OK;
+    default:
+        add_counts(self, cell);
+        return ERR_OK;
+    }
+}
+
+static enum err aggregate_read(struct aggregate_stage *self)
+{
+    const size_t cells = (size_t)self->stage.series_count * self->stage.grid->count;
+    struct arena *arena = self->stage.eval->arena;
+    const uint32_t windows = promql_grid_windows(self->stage.grid);
+    enum err err = promql_eval_hold(self->stage.eval, cells);
+
+    if (err != ERR_OK)
+        return err;
+    self->is_read = true;
+    self->v = ARENA_ARRAY(arena, double, cells);
+    self->low = ARENA_ARRAY(arena, double, cells);
+    self->counts = ARENA_ARRAY(arena, double, cells);
+    if (self->v == NULL || self->low == NULL || self->counts == NULL)
+        return promql_eval_no_room(self->stage.eval);
+    for (uint32_t i = 0; i < self->child->series_count; i++) {
+        for (uint32_t w = 0; w < windows; w++) {
+            err = add_column(self, (struct promql_cell){i, w});
+            if (err != ERR_OK)
+                return err;
+        }
+    }
+    return ERR_OK;
+}
+
+static double cell_value(const struct aggregate_stage *self, size_t cell)
+{
+    switch ((int)self->op) {
+    case PROMQL_COUNT:
+        return self->counts[cell];
+    case PROMQL_GROUP:
+        return 1;
+    case PROMQL_SUM:
+        return self->v[cell] + self->low[cell];
+    case PROMQL_AVG:
+        if (self->is_running != NULL && self->is_running[cell])
+            return self->v[cell] + self->low[cell];
+        return self->v[cell] / self->counts[cell] + self->low[cell] / self->counts[cell];
+    default:
+        return self->v[cell];
+    }
+}
+
+static enum err aggregate_column(struct promql_stage *stage, struct promql_cell at,
+                                 struct promql_column *out)
+{
+    struct aggregate_stage *self = (struct aggregate_stage *)stage;
+    const size_t cell = (size_t)at.series * stage->grid->count + (size_t)at.window * PROMQL_WINDOW;
+
+    if (!self->is_read) {
+        const enum err err = aggregate_read(self);
+
+        if (err != ERR_OK)
+            return err;
+    }
+    promql_column_clear(out, promql_grid_window_count(stage->grid, at.window));
+    for (uint32_t i = 0; i < out->count; i++) {
+        out->v[i] = 0;
+        if (self->counts[cell + i] != 0)
+            promql_column_add(out, i, cell_value(self, cell + i));
+    }
+    return ERR_OK;
+}
+
+static const struct promql_stage_ops aggregate_ops = {.column = aggregate_column};
+
+static bool is_evaluated(enum promql_aggregator op)
+{
+    return op == PROMQL_SUM || op == PROMQL_AVG || op == PROMQL_MIN || op == PROMQL_MAX ||
+           op == PROMQL_COUNT || op == PROMQL_GROUP;
+}
+
+/* The group of each series, in the order of their first members. */
+static enum err group_series(struct aggregate_stage *self, struct promql_index *index)
+{
+    const struct promql_aggregate *aggregate = &self->expr->aggregate;
+    const struct promql_projection projection = {
+        .names = aggregate->grouping,
+        .is_keep = !aggregate->is_without,
+        .drops_name = aggregate->is_without,
+    };
+    struct promql_eval *eval = self->stage.eval;
+    const uint32_t count = self->child->series_count;
+
+    self->groups = arena_alloc(eval->arena, count * sizeof(uint32_t));
+    if (self->groups == NULL)
+        return promql_eval_no_room(eval);
+    promql_index_init(index, eval);
+    for (uint32_t i = 0; i < count; i++) {
+        struct label_set labels;
+        enum err err = promql_labels_project(eval, &projection, self->child->labels[i], &labels);
+
+        if (err == ERR_OK)
+            err = promql_index_add(index, labels, &self->groups[i]);
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
+enum err promql_aggregate_new(struct promql_eval *eval, const struct promql_expr *expr,
+                              struct promql_stage *child, struct promql_stage **out)
+{
+    struct aggregate_stage *self = ARENA_NEW(eval->arena, struct aggregate_stage);
+    struct promql_index index;
+    enum err err;
+
+    if (self == NULL)
+        return promql_eval_no_room(eval);
+    if (!is_evaluated(expr->aggregate.op))
+        return promql_eval_unsupported(eval, expr, promql_aggregator_text(expr->aggregate.op));
+    self->stage.eval = eval;
+    self->child = child;
+    self->expr = expr;
+    self->op = expr->aggregate.op;
+    err = group_series(self, &index);
+    if (err != ERR_OK)
+        return err;
+    self->stage = (struct promql_stage){&aggregate_ops, eval, child->grid, index.sets, index.count};
+    *out = &self->stage;
+    return ERR_OK;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "promql/eval.h"
+
+#include <stdio.h>
+
+enum err promql_eval_hold(struct promql_eval *eval, uint64_t count)
+{
+    eval->samples_held += count;
+    if (eval->samples_held <= eval->samples_max)
+        return ERR_OK;
+    return err_set(eval->info, ERR_LIMIT,
+                   "query processing would load too many samples into memory in query execution");
+}
+
+void promql_eval_release(struct promql_eval *eval, uint64_t count)
+{
+    ASSERT(count <= eval->samples_held);
+    eval->samples_held -= count;
+}
+
+enum err promql_eval_no_room(struct promql_eval *eval)
+{
+    const struct arena *arena = eval->arena;
+    const size_t limit = arena->limit_bytes != 0 || arena->budget == NULL
+                             ? arena->limit_bytes
+                             : arena->budget->limit_bytes;
+
+    return err_set(eval->info, ERR_LIMIT,
+                   "query needs more memory than its limit of %zu bytes (it holds %zu)", limit,
+                   arena->taken_bytes);
+}
+
+enum err promql_eval_unsupported(struct promql_eval *eval, const struct promql_expr *expr,
+                                 const char *what)
+{
+    const struct promql_place place = promql_place_of(eval->query->expr, expr->span.start);
+
+    return err_set(eval->info, ERR_EXEC, "%s is not supported yet (%u:%u)", what, place.line,
+                   place.column);
+}
+
+enum err promql_eval_check(struct promql_eval *eval)
+{
+    const enum err err = source_ctx_check(&eval->ctx);
+
+    eval->ticks = 0;
+    if (err == ERR_DEADLINE)
+        return err_set(eval->info, err, "query timed out in expression evaluation");
+    if (err == ERR_CANCELLED)
+        return err_set(eval->info, err, "query was canceled in expression evaluation");
+    return err;
+}
+
+void promql_eval_info(struct promql_eval *eval, const struct promql_expr *expr, const char *format,
+                      ...)
+{
+    const struct promql_place place = promql_place_of(eval->query->expr, expr->span.start);
+    struct buf text;
+    char what[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(what, sizeof(what), format, args);
+    va_end(args);
+    buf_init(&text, 2048);
+    buf_printf(&text, "PromQL info: %s (%u:%u)", what, place.line, place.column);
+    annotations_add(eval->ctx.annotations, false, buf_slice(&text));
+    buf_fini(&text);
+}
+
+int64_t promql_time_sub(int64_t a, int64_t b)
+{
+    int64_t result;
+
+    if (!__builtin_sub_overflow(a, b, &result))
+        return result;
+    return b > 0 ? INT64_MIN : INT64_MAX;
+}

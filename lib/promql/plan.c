@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Syntax tree to operators: constants are folded, matchers and hints go down to the source, parts
+ * that give the same at every step are evaluated at one. What the engine does not evaluate is
+ * refused by name. */
+
+#include <math.h>
+#include <stdio.h>
+
+#include "promql/eval.h"
+#include "promql/function.h"
+
+/* Where in the plan we are. */
+struct planner {
+    struct promql_eval *eval;
+    const struct promql_grid *grid;
+    const struct promql_aggregate *around; /* the aggregation right above, through functions */
+    bool is_invariant;                     /* inside a part that is evaluated once */
+};
+
+static enum err plan(const struct planner *planner, const struct promql_expr *expr,
+                     struct promql_stage **out);
+
+/* ---- durations ---- */
+
+static enum err duration_fault(struct promql_eval *eval, const struct promql_expr *expr,
+                               const char *what)
+{
+    return err_set(eval->info, ERR_EXEC, "%u:%u: %s", expr->span.start, expr->span.end, what);
+}
+
+static enum err duration_seconds(struct promql_eval *eval, const struct promql_expr *expr,
+                                 double *seconds)
+{
+    const struct promql_duration_expr *duration = &expr->duration;
+    const struct query_options *query = eval->query;
+    const bool is_instant = query->step_ms == 0;
+    double lhs = 0, rhs = 0;
+    enum err err = ERR_OK;
+
+    if (expr->kind == PROMQL_NUMBER_LITERAL) {
+        *seconds = expr->number.v;
+        return ERR_OK;
+    }
+    if (duration->lhs != NULL)
+        err = duration_seconds(eval, duration->lhs, &lhs);
+    if (err == ERR_OK && duration->rhs != NULL)
+        err = duration_seconds(eval, duration->rhs, &rhs);
+    if (err != ERR_OK)
+        return err;
+    switch (duration->op) {
+    case PROMQL_DURATION_STEP:
+        *seconds = is_instant ? 0 : (double)query->step_ms / 1000;
+        break;
+    case PROMQL_DURATION_RANGE:
+        *seconds = is_instant ? 0 : (double)promql_time_sub(query->end_ms, query->start_ms) / 1000;
+        break;
+    case PROMQL_DURATION_MIN_OF:
+        *seconds = fmin(lhs, rhs);
+        break;
+    case PROMQL_DURATION_MAX_OF:
+        *seconds = fmax(lhs, rhs);
+        break;
+    case PROMQL_DURATION_BINARY:
+        if (rhs == 0 && duration->binary == PROMQL_OP_DIV)
+            return duration_fault(eval, expr, "division by zero");
+        if (rhs == 0 && duration->binary == PROMQL_OP_MOD)
+            return duration_fault(eval, expr, "modulo by zero");
+        *seconds = promql_binop_apply(duration->binary, lhs, rhs);
+        break;
+    case PROMQL_DURATION_PLUS:
+        *seconds = rhs;
+        break;
+    case PROMQL_DURATION_MINUS:
+        *seconds = -rhs;
+        break;
+    }
+    return ERR_OK;
+}
+
+#define DURATION_SECONDS_MAX 9223372036.0 /* 2^63 ns */
+
+static enum err duration_ms(struct promql_eval *eval, const struct promql_duration *duration,
+                            bool may_be_negative, int64_t *ms)
+{
+    double seconds = 0;
+    enum err err;
+
+    *ms = duration->ms;
+    if (duration->expr == NULL)
+        return ERR_OK;
+    err = duration_seconds(eval, duration->expr, &seconds);
+    if (err != ERR_OK)
+        return err;
+    if (!isfinite(seconds))
+        return duration_fault(eval, duration->expr, "duration is NaN or infinite");
+    if (fabs(seconds) > DURATION_SECONDS_MAX)
+        return duration_fault(eval, duration->expr, "duration is out of range");
+    *ms = (int64_t)(seconds * 1000);
+    if (!may_be_negative && *ms <= 0)
+        return duration_fault(eval, duration->expr, "duration must be greater than 0");
+    return ERR_OK;
+}
+
+/* ---- selectors ---- */
+
+static enum err plan_lens(struct promql_eval *eval, const struct promql_expr *selector,
+                          struct promql_lens *lens)
+{
+    const struct promql_modifiers *modifiers = &selector->selector.modifiers;
+
+    *lens = (struct promql_lens){.is_pinned = modifiers->at != PROMQL_AT_NONE};
+    if (modifiers->at == PROMQL_AT_TIME)
+        lens->pinned_ms = modifiers->at_ms;
+    else if (modifiers->at == PROMQL_AT_START)
+        lens->pinned_ms = eval->query->start_ms;
+    else if (modifiers->at == PROMQL_AT_END)
+        lens->pinned_ms = eval->query->end_ms;
+    if (modifiers->is_anchored || modifiers->is_smoothed)
+        return promql_eval_unsupported(eval, selector,
+                                       modifiers->is_anchored ? "anchored" : "smoothed");
+    return duration_ms(eval, &modifiers->offset, true, &lens->offset_ms);
+}
+
+enum err promql_plan_range(struct promql_eval *eval, const struct promql_expr *range,
+                           struct promql_select *select)
+{
+    enum err err;
+
+    *select = (struct promql_select){.selector = range->range.selector};
+    err = duration_ms(eval, &range->range.range, false, &select->range_ms);
+    if (err != ERR_OK)
+        return err;
+    return plan_lens(eval, range->range.selector, &select->lens);
+}
+
+static enum err plan_selector(const struct planner *planner, const struct promql_expr *expr,
+                              struct promql_stage **out)
+{
+    struct promql_select select = {.selector = expr, .around = planner->around};
+    const enum err err = plan_lens(planner->eval, expr, &select.lens);
+
+    if (err != ERR_OK)
+        return err;
+    return promql_selector_new(planner->eval, &select, planner->grid, out);
+}
+
+/* ---- calls ---- */
+
+static const struct promql_expr *without_parens(const struct promql_expr *expr)
+{
+    while (expr->kind == PROMQL_PAREN)
+        expr = expr->paren;
+    return expr;
+}
+
+static enum err refuse_call(struct promql_eval *eval, const struct promql_expr *expr)
+{
+    char what[80];
+
+    snprintf(what, sizeof(what), "function %s()", expr->call.function->name);
+    return promql_eval_unsupported(eval, expr, what);
+}
+
+static enum err plan_rate(const struct planner *planner, const struct promql_expr *expr,
+                          struct promql_stage **out)
+{
+    const struct promql_expr *range = without_parens(expr->call.args[0]);
+    struct promql_select select;
+    enum err err;
+
+    if (range->kind == PROMQL_SUBQUERY)
+        return promql_eval_unsupported(planner->eval, range, "a subquery");
+    ASSERT(range->kind == PROMQL_RANGE);
+    err = promql_plan_range(planner->eval, range, &select);
+    if (err != ERR_OK)
+        return err;
+    select.function = slice_from_cstr(expr->call.function->name);
+    select.around = planner->around;
+    return promql_rate_new(planner->eval, expr, &select, planner->grid, out);
+}
+
+static enum err plan_call(const struct planner *planner, const struct promql_expr *expr,
+                          struct promql_stage **out)
+{
+    switch ((int)expr->call.function->id) {
+    case PROMQL_FUNCTION_RATE:
+    case PROMQL_FUNCTION_INCREASE:
+        return plan_rate(planner, expr, out);
+    case PROMQL_FUNCTION_TIME:
+        return promql_time_new(planner->eval, planner->grid, out);
+    case PROMQL_FUNCTION_VECTOR:
+        /* A scalar is a series without labels; only the type is another. */
+        return plan(planner, expr->call.args[0], out);
+    default:
+        return refuse_call(planner->eval, expr);
+    }
+}
+
+/* ---- operators ---- */
+
+static enum err plan_aggregate(const struct planner *planner, const struct promql_expr *expr,
+                               struct promql_stage **out)
+{
+    struct planner below = *planner;
+    struct promql_stage *child;
+    enum err err;
+
+    if (expr->aggregate.param != NULL)
+        return promql_eval_unsupported(planner->eval, expr,
+                                       promql_aggregator_text(expr->aggregate.op));
+    below.around = &expr->aggregate;
+    err = plan(&below, expr->aggregate.expr, &child);
+    if (err != ERR_OK)
+        return err;
+    return promql_aggregate_new(planner->eval, expr, child, out);
+}
+
+static const char *unsupported_binary(const struct promql_binary *binary)
+{
+    if (promql_op_is_set(binary->op))
+        return binary->op == PROMQL_OP_AND  ? "set operator and"
+               : binary->op == PROMQL_OP_OR ? "set operator or"
+                                            : "set operator unless";
+    if (binary->op == PROMQL_OP_TRIM_UPPER || binary->op == PROMQL_OP_TRIM_LOWER)
+        return "a histogram trim operator";
+    if (binary->matching.has_fill_left || binary->matching.has_fill_right)
+        return "fill";
+    return NULL;
+}
+
+static enum err plan_binary(const struct planner *planner, const struct promql_expr *expr,
+                            struct promql_stage **out)
+{
+    const struct promql_binary *binary = &expr->binary;
+    const char *const unsupported = unsupported_binary(binary);
+    struct planner below = *planner;
+    struct promql_operands operands;
+    enum err err;
+
+    if (unsupported != NULL)
+        return promql_eval_unsupported(planner->eval, expr, unsupported);
+    below.around = NULL;
+    err = plan(&below, binary->lhs, &operands.lhs);
+    if (err == ERR_OK)
+        err = plan(&below, binary->rhs, &operands.rhs);
+    if (err != ERR_OK)
+        return err;
+    if (binary->lhs->type == PROMQL_SCALAR || binary->rhs->type == PROMQL_SCALAR)
+        return promql_scalar_binary_new(planner->eval, expr, operands, out);
+    return promql_vector_binary_new(planner->eval, expr, operands, out);
+}
+
+static enum err plan_unary(const struct planner *planner, const struct promql_expr *expr,
+                           struct promql_stage **out)
+{
+    struct promql_stage *child;
+    const enum err err = plan(planner, expr->unary.expr, &child);
+
+    if (err != ERR_OK)
+        return err;
+    *out = child;
+    if (expr->unary.op == PROMQL_OP_ADD)
+        return ERR_OK;
+    return promql_negate_new(planner->eval, expr, child, out);
+}
+
+/* ---- folding and invariance ---- */
+
+/* The value of a scalar expression that needs neither data nor time. */
+static bool fold(const struct promql_expr *expr, double *v)
+{
+    double lhs, rhs;
+
+    if (expr->type != PROMQL_SCALAR)
+        return false;
+    switch ((int)expr->kind) {
+    case PROMQL_NUMBER_LITERAL:
+        *v = expr->number.v;
+        return true;
+    case PROMQL_PAREN:
+        return fold(expr->paren, v);
+    case PROMQL_UNARY:
+        if (!fold(expr->unary.expr, v))
+            return false;
+        *v = expr->unary.op == PROMQL_OP_SUB ? -*v : *v;
+        return true;
+    case PROMQL_BINARY:
+        if (!fold(expr->binary.lhs, &lhs) || !fold(expr->binary.rhs, &rhs) ||
+            unsupported_binary(&expr->binary) != NULL)
+            return false;
+        *v = promql_binop_apply(expr->binary.op, lhs, rhs);
+        return true;
+    case PROMQL_CALL:
+        *v = M_PI;
+        return expr->call.function->id == PROMQL_FUNCTION_PI;
+    default:
+        return false;
+    }
+}
+
+/* Whether an expression gives the same at every step because all its selectors have an @. */
+static bool is_invariant(const struct promql_expr *expr)
+{
+    switch (expr->kind) {
+    case PROMQL_NUMBER_LITERAL:
+    case PROMQL_STRING_LITERAL:
+        return true;
+    case PROMQL_SELECTOR:
+        return expr->selector.modifiers.at != PROMQL_AT_NONE;
+    case PROMQL_RANGE:
+        return is_invariant(expr->range.selector);
+    case PROMQL_SUBQUERY:
+        return expr->subquery.modifiers.at != PROMQL_AT_NONE;
+    case PROMQL_CALL:
+        /* Only these are evaluated over samples; time() and its like differ from step to step. */
+        if (expr->call.function->id == PROMQL_FUNCTION_RATE ||
+            expr->call.function->id == PROMQL_FUNCTION_INCREASE ||
+            expr->call.function->id == PROMQL_FUNCTION_VECTOR)
+            return is_invariant(expr->call.args[0]);
+        return false;
+    case PROMQL_AGGREGATE:
+        return is_invariant(expr->aggregate.expr) &&
+               (expr->aggregate.param == NULL || is_invariant(expr->aggregate.param));
+    case PROMQL_BINARY:
+        return is_invariant(expr->binary.lhs) && is_invariant(expr->binary.rhs);
+    case PROMQL_UNARY:
+        return is_invariant(expr->unary.expr);
+    case PROMQL_PAREN:
+        return is_invariant(expr->paren);
+    case PROMQL_DURATION:
+        return false;
+    }
+    return false;
+}
+
+static enum err plan_invariant(const struct planner *planner, const struct promql_expr *expr,
+                               struct promql_stage **out)
+{
+    struct promql_grid *once = ARENA_NEW(planner->eval->arena, struct promql_grid);
+    struct planner below = *planner;
+    struct promql_stage *child;
+    enum err err;
+
+    if (once == NULL)
+        return promql_eval_no_room(planner->eval);
+    *once = *planner->grid;
+    once->count = 1;
+    below.grid = once;
+    below.is_invariant = true;
+    err = plan(&below, expr, &child);
+    if (err != ERR_OK)
+        return err;
+    return promql_invariant_new(planner->eval, planner->grid, child, out);
+}
+
+static enum err plan(const struct planner *planner, const struct promql_expr *expr,
+                     struct promql_stage **out)
+{
+    double v;
+
+    if (fold(expr, &v))
+        return promql_constant_new(planner->eval, planner->grid, v, out);
+    if (!planner->is_invariant && planner->grid->count > 1 && is_invariant(expr))
+        return plan_invariant(planner, expr, out);
+    switch (expr->kind) {
+    case PROMQL_SELECTOR:
+        return plan_selector(planner, expr, out);
+    case PROMQL_CALL:
+        return plan_call(planner, expr, out);
+    case PROMQL_AGGREGATE:
+        return plan_aggregate(planner, expr, out);
+    case PROMQL_BINARY:
+        return plan_binary(planner, expr, out);
+    case PROMQL_UNARY:
+        return plan_unary(planner, expr, out);
+    case PROMQL_PAREN:
+        return plan(planner, expr->paren, out);
+    case PROMQL_SUBQUERY:
+        return promql_eval_unsupported(planner->eval, expr, "a subquery");
+    case PROMQL_NUMBER_LITERAL:
+    case PROMQL_STRING_LITERAL:
+    case PROMQL_RANGE:
+    case PROMQL_DURATION:
+        break;
+    }
+    return promql_eval_unsupported(planner->eval, expr, "such an expression");
+}
+
+enum err promql_plan(struct promql_eval *eval, const struct promql_expr *expr,
+                     struct promql_stage **out)
+{
+    const struct planner planner = {.eval = eval, .grid = &eval->grid};
+
+    return plan(&planner, expr, out);
+}
