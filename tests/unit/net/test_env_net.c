@@ -212,6 +212,7 @@ static void test_timer_restarts(void **unused)
     for (int i = 0; i < 2000 && atomic_load(&timer->fired) < 20; i++)
         net_sleep_ms(1);
     assert_int_equal(20, atomic_load(&timer->fired));
+    env_timer_stop(&f.env, &timer->timer); /* fn has returned */
     timer->repeat = 1 << 30;
     env_timer_start(&f.env, &timer->timer, net_now_ns());
     net_sleep_ms(10);
