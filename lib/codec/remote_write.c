@@ -30,6 +30,8 @@ enum {
 enum {
     TAG_LABELS = SERIES_LABELS << 3 | WIRE_BYTES,
     TAG_SAMPLES = SERIES_SAMPLES << 3 | WIRE_BYTES,
+    TAG_LABEL_NAME = LABEL_NAME << 3 | WIRE_BYTES,
+    TAG_LABEL_VALUE = LABEL_VALUE << 3 | WIRE_BYTES,
     TAG_SAMPLE_VALUE = SAMPLE_VALUE << 3 | WIRE_FIXED64,
     TAG_SAMPLE_TIMESTAMP = SAMPLE_TIMESTAMP << 3 | WIRE_VARINT,
 };
@@ -135,7 +137,8 @@ bool remote_write_next(struct remote_write_reader *reader, struct remote_write_e
     return false;
 }
 
-static enum err remote_write_label(struct slice message, struct label *label)
+/* A Label message of any legal form. */
+static enum err remote_write_label_slow(struct slice message, struct label *label)
 {
     struct wire_reader r;
     struct wire_field field;
@@ -153,6 +156,24 @@ static enum err remote_write_label(struct slice message, struct label *label)
             label->value = field.bytes;
     }
     return r.bad ? ERR_BAD_INPUT : ERR_OK;
+}
+
+/* The form that senders write: name, then value, both short. */
+static enum err remote_write_label(struct slice message, struct label *label)
+{
+    const uint8_t *const at = (const uint8_t *)message.data;
+    size_t name_len, value_len;
+
+    if (message.len < 4 || at[0] != TAG_LABEL_NAME || at[1] >= 0x80 || message.len < 4u + at[1])
+        return remote_write_label_slow(message, label);
+    name_len = at[1];
+    value_len = at[3 + name_len];
+    if (at[2 + name_len] != TAG_LABEL_VALUE || message.len != 4 + name_len + value_len ||
+        value_len >= 0x80)
+        return remote_write_label_slow(message, label);
+    label->name = slice_of(at + 2, name_len);
+    label->value = slice_of(at + 4 + name_len, value_len);
+    return ERR_OK;
 }
 
 /* The label fields (number `labels`) of a message, decoded in order into the arena. */
