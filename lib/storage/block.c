@@ -9,6 +9,7 @@
 #include "storage/block_chunk.h"
 #include "storage/block_internal.h"
 #include "storage/block_writer.h"
+#include "storage/sealed_json.h"
 
 enum err block_corrupt(const struct block *block, struct err_info *info, const char *format, ...)
 {
@@ -89,26 +90,16 @@ static const struct source_ops block_source_ops = {
 
 static enum err read_meta(struct block *block, struct err_info *info)
 {
-    struct env *env = block->options.env;
     char path[BLOCK_PATH_SIZE + 16];
-    struct env_file *file;
-    char *text = NULL;
-    size_t got = 0;
+    struct arena arena;
+    struct slice text;
 
     (void)snprintf(path, sizeof(path), "%s/meta.json", block->path);
-    enum err err = env->fs->open(env, path, ENV_OPEN_READ, &file);
-    if (err != ERR_OK)
-        return err_set(info, err, "%s: %s", path, err_text(err));
-    text = mem_alloc(BLOCK_META_SIZE_MAX + 1);
-    err = file->ops->read_at(file, 0, text, BLOCK_META_SIZE_MAX + 1, &got);
-    (void)file->ops->close(file);
-    if (err != ERR_OK)
-        err_set(info, err, "%s: %s", path, err_text(err));
-    else if (got > BLOCK_META_SIZE_MAX)
-        err = err_set(info, ERR_CORRUPT, "%s: is too large", path);
-    else
-        err = block_meta_parse(slice_of(text, got), &block->meta, info);
-    mem_free(text);
+    arena_init(&arena, NULL, 0);
+    enum err err = sealed_json_read_file(block->options.env, path, &arena, &text, info);
+    if (err == ERR_OK)
+        err = block_meta_parse(text, &block->meta, info);
+    arena_fini(&arena);
     return err;
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What meta.json of a block says: what the block holds, and what its two tables must be. Its last
- * member is the CRC32C of all bytes before that member, so that a flipped digit is noticed.
- * Ownership: a plain value. */
+/* What meta.json of a block says: what the block holds, and what its two tables must be. The file
+ * is sealed (sealed_json.h). Ownership: a plain value. */
 
 #include <stdint.h>
 
@@ -13,7 +12,7 @@
 #include "storage/sst.h"
 #include "storage/ulid.h"
 
-enum { BLOCK_META_VERSION = 1, BLOCK_META_SIZE_MAX = 64 << 10, BLOCK_TENANT_SIZE = 256 };
+enum { BLOCK_META_VERSION = 1, BLOCK_TENANT_SIZE = 256 };
 
 struct block_meta {
     struct ulid ulid;

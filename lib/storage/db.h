@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* A data directory: lock, identity, head with its log, blocks and their catalog, as one appender
+ * and one source.
+ *
+ *   write:  appender -> head
+ *   read:   pin, list of live blocks -> head + blocks -> merge
+ *   flush:  head window -> block -> catalog -> list of live blocks -> drop from the head
+ *
+ * A reader pins the head before it looks which blocks are live, and the head drops what was flushed
+ * only when the readers that came before have left: so what a flush moves is always in one place or
+ * in both, and the merge is a union.
+ *
+ * A timer looks after the head every second and flushes windows that are due. What cannot be
+ * written (disk full) stays in the head, is logged, and is tried again later.
+ *
+ * Threads: open, stop and close on one thread; the rest any. Calls marked "Blocks" belong on a
+ * worker. */
+
+#include <stdint.h>
+
+#include "base/env.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "model/appender.h"
+#include "model/source.h"
+#include "storage/head.h"
+
+struct db;
+
+struct db_options {
+    struct env *env;                  /* borrowed: outlives us */
+    const struct log *log;            /* borrowed; may be NULL */
+    struct metric_registry *registry; /* borrowed; may be NULL */
+    const char *path;                 /* the directory; made if missing */
+    int64_t block_range_ms;           /* 0: 2 h */
+    uint64_t wal_segment_size;        /* these as in head.h */
+    uint64_t low_space_bytes;
+    uint64_t checkpoint_bytes;
+    int64_t future_ms_max;
+    uint64_t series_max;
+    uint64_t tenant_series_max;
+    size_t cache_size_bytes;    /* of decoded table blocks; 0: 64 MiB */
+    uint64_t maintain_every_ms; /* 0: one second; without env->timer nothing is done by itself */
+};
+
+/* Recovers what the directory holds. ERR_EXISTS: another process has it. Blocks. */
+enum err db_open(const struct db_options *options, struct db **db, struct err_info *info) MUST_USE;
+
+/* No write begins any more; flushes under way are cancelled; all that was acknowledged is durable.
+ * ERR_DEADLINE: call it again. Blocks. */
+enum err db_stop(struct db *db, uint64_t deadline_ns) MUST_USE;
+
+/* Takes db (NULL is fine). After db_stop and the last reader; also without db_stop, in tests: then
+ * it is like a crash. */
+void db_close(struct db *db);
+
+/* Borrowed; live as long as the db. */
+struct appender *db_appender(struct db *db);
+struct source *db_source(struct db *db);
+/* The key of series identities, fixed when the directory was made. */
+const struct hash_key *db_hash_key(const struct db *db);
+
+struct db_flush_options {
+    bool all;                      /* every window that has samples, not only those due */
+    uint64_t deadline_ns;          /* of waiting for a flush under way; monotonic; 0: none */
+    const _Atomic bool *cancelled; /* may be NULL */
+};
+
+/* Moves windows of the head into blocks. On an error what was not moved stays where it is. Blocks.
+ */
+enum err db_flush(struct db *db, const struct db_flush_options *options,
+                  struct err_info *info) MUST_USE;
+
+/* One round of what the timer does; for an env without timers. Blocks. */
+void db_maintain(struct db *db);
+
+struct db_stats {
+    struct head_stats head;
+    uint64_t blocks, block_bytes, block_samples, block_series;
+    uint64_t quarantined;             /* blocks put aside since the open */
+    uint64_t flushes, flush_failures; /* windows since the open */
+    int64_t t_min_ms, t_max_ms;       /* of all samples; t_min > t_max when there are none */
+};
+
+void db_get_stats(struct db *db, struct db_stats *stats);
