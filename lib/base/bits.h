@@ -21,11 +21,24 @@ struct bit_reader {
     bool overrun; /* sticky: something past the end was asked for */
 };
 
-/* Appends the low `width` bits of v, 0 to 64. */
+/* Appends the low `width` bits of v, 0 to 64. Bits behind them, up to bit_max, may be cleared. */
 static inline void bit_writer_put(struct bit_writer *w, uint64_t v, unsigned width)
 {
+    const unsigned skip = w->bit & 7;
+
     ASSERT(width <= 64);
     ASSERT(w->bit_max - w->bit >= width);
+    if (width == 0)
+        return;
+    /* The common case: one load, one store. */
+    if (skip + width <= 64 && (w->bit_max >> 3) - (w->bit >> 3) >= 8) {
+        uint8_t *to = w->bytes + (w->bit >> 3);
+        const uint64_t kept = endian_get_u64be(to) & ~(UINT64_MAX >> skip);
+
+        endian_put_u64be(to, kept | v << (64 - width) >> skip);
+        w->bit += width;
+        return;
+    }
     while (width > 0) {
         uint8_t *byte = &w->bytes[w->bit >> 3];
         const unsigned room = 8 - (w->bit & 7);
