@@ -83,6 +83,12 @@ enum err exposition_labels(const struct exposition *p, const struct exposition_e
 enum err exposition_exemplar(const struct exposition_entry *entry, struct arena *arena,
                              struct exemplar *exemplar, struct err_info *info) MUST_USE;
 
+/* The start time of a series entry, from the _created line of the same labels that follows it in
+ * its family (OpenMetrics counters, histograms and summaries). Looks ahead without moving p.
+ * *start_t_ms is 0 when there is none. ERR_LIMIT: the arena has no room. */
+enum err exposition_start_time(const struct exposition *p, const struct exposition_entry *entry,
+                               struct arena *arena, int64_t *start_t_ms) MUST_USE;
+
 /* The text of a HELP or UNIT entry, its escapes resolved. data is NULL if the arena had no room. */
 struct slice exposition_text(const struct exposition *p, const struct exposition_entry *entry,
                              struct arena *arena);

@@ -7,7 +7,12 @@
 #include "base/utf8.h"
 #include "codec/exposition_internal.h"
 
-enum { KEYWORD_SIZE = 7 }; /* "# HELP " */
+enum {
+    KEYWORD_SIZE = 7,        /* "# HELP " */
+    START_LOOK_AHEAD = 1000, /* lines: a histogram of many buckets */
+};
+
+#define OM_SECONDS_MAX 9.2e15 /* beyond it milliseconds overflow */
 
 /* Past the word of non-space bytes at `at`. */
 static const char *om_skip_word(const char *at, const char *end)
@@ -64,7 +69,8 @@ static bool om_time(struct slice s, int64_t *t_ms)
 {
     double seconds;
 
-    if (exposition_value(s, &seconds) != ERR_OK || !isfinite(seconds) || fabs(seconds) > 9.2e15)
+    if (exposition_value(s, &seconds) != ERR_OK || !isfinite(seconds) ||
+        fabs(seconds) > OM_SECONDS_MAX)
         return false;
     *t_ms = (int64_t)(seconds * 1000);
     return true;
@@ -217,4 +223,49 @@ enum err exposition_exemplar(const struct exposition_entry *entry, struct arena 
     label_sort((struct label *)(uintptr_t)read.labels.items, read.labels.count);
     *exemplar = read;
     return ERR_OK;
+}
+
+/* A series' labels without those that tell its own lines apart. */
+static enum err om_point_labels(const struct exposition *p, const struct exposition_entry *entry,
+                                struct arena *arena, struct label_set *labels)
+{
+    struct label_builder builder;
+    const enum err err = exposition_labels(p, entry, arena, labels, NULL);
+
+    if (err != ERR_OK)
+        return err;
+    label_builder_init(&builder, arena, *labels);
+    label_builder_del(&builder, SLICE(LABEL_METRIC_NAME));
+    if (entry->type == METRIC_TYPE_HISTOGRAM)
+        label_builder_del(&builder, SLICE("le"));
+    if (entry->type == METRIC_TYPE_SUMMARY)
+        label_builder_del(&builder, SLICE("quantile"));
+    *labels = label_builder_set_view(&builder);
+    return builder.err;
+}
+
+enum err exposition_start_time(const struct exposition *p, const struct exposition_entry *entry,
+                               struct arena *arena, int64_t *start_t_ms)
+{
+    struct exposition ahead = *p;
+    struct exposition_entry next = *entry;
+    struct label_set want, got;
+    enum err err = om_point_labels(p, entry, arena, &want);
+
+    *start_t_ms = 0;
+    if (p->options.format != EXPOSITION_OPENMETRICS)
+        return ERR_OK;
+    for (int i = 0; i < START_LOOK_AHEAD && err == ERR_OK; i++) {
+        if (!exposition_next(&ahead, &next) || next.kind != EXPOSITION_SERIES)
+            return ERR_OK; /* the family ends; a fault is found when the parse comes there */
+        if (!next.is_created)
+            continue;
+        err = om_point_labels(&ahead, &next, arena, &got);
+        if (err == ERR_OK && label_set_eq(want, got)) {
+            if (isfinite(next.v) && fabs(next.v) < OM_SECONDS_MAX)
+                *start_t_ms = (int64_t)(next.v * 1000);
+            return ERR_OK;
+        }
+    }
+    return err == ERR_BAD_INPUT ? ERR_OK : err;
 }

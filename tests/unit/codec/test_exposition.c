@@ -265,6 +265,52 @@ static void test_entries(void **state)
     arena_fini(&arena);
 }
 
+static void check_start(const char *body, const char *series, int64_t want)
+{
+    struct exposition p;
+    struct exposition_entry entry;
+    struct arena arena;
+    int64_t got = -1;
+
+    arena_init(&arena, NULL, 0);
+    exposition_init(&p, slice_from_cstr(body), &om_options);
+    while (exposition_next(&p, &entry)) {
+        if (entry.kind == EXPOSITION_SERIES && slice_eq_cstr(entry.series, series))
+            check_err(ERR_OK, exposition_start_time(&p, &entry, &arena, &got));
+    }
+    check_err(ERR_OK, p.err);
+    assert_int_equal(want, got);
+    arena_fini(&arena);
+}
+
+static void test_start_time(void **state)
+{
+    const char body[] = "# TYPE a counter\n"
+                        "a_total{x=\"1\"} 5\n"
+                        "a_created{x=\"1\"} 1.5\n"
+                        "a_total{x=\"2\"} 5\n"
+                        "a_created{x=\"2\"} 1520430000.123\n"
+                        "a_total{x=\"3\"} 5\n"
+                        "# TYPE h histogram\n"
+                        "h_bucket{le=\"1\"} 5\n"
+                        "h_bucket{le=\"+Inf\"} 5\n"
+                        "h_sum 5\n"
+                        "h_count 5\n"
+                        "h_created 2\n"
+                        "# TYPE g gauge\n"
+                        "g 5\n"
+                        "g_created 2\n"
+                        "# EOF\n";
+
+    (void)state;
+    check_start(body, "a_total{x=\"1\"}", 1500);
+    check_start(body, "a_total{x=\"2\"}", 1520430000123);
+    check_start(body, "a_total{x=\"3\"}", 0);
+    check_start(body, "h_bucket{le=\"1\"}", 2000);
+    check_start(body, "h_sum", 2000);
+    check_start(body, "g", 0);
+}
+
 static void test_values(void **state)
 {
     struct exposition p;
@@ -348,10 +394,10 @@ static void test_content_type(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conformance),  cmocka_unit_test(test_text_errors),
-        cmocka_unit_test(test_om_errors),    cmocka_unit_test(test_entries),
-        cmocka_unit_test(test_values),       cmocka_unit_test(test_mutations),
-        cmocka_unit_test(test_content_type),
+        cmocka_unit_test(test_conformance), cmocka_unit_test(test_text_errors),
+        cmocka_unit_test(test_om_errors),   cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_values),      cmocka_unit_test(test_start_time),
+        cmocka_unit_test(test_mutations),   cmocka_unit_test(test_content_type),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
