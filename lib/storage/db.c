@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/db.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "storage/db_internal.h"
+
+enum { CACHE_SIZE = 64 << 20 };
+
+/* ---- metrics ---- */
+
+static double read_blocks(const void *metrics)
+{
+    struct db *db = CONTAINER_OF((void *)(uintptr_t)metrics, struct db, metrics);
+    struct db_blocks *blocks = db_blocks_get(db);
+    const uint32_t count = blocks->count;
+
+    db_blocks_unref(blocks);
+    return count;
+}
+
+static double read_bytes(const void *metrics)
+{
+    struct db *db = CONTAINER_OF((void *)(uintptr_t)metrics, struct db, metrics);
+    struct db_blocks *blocks = db_blocks_get(db);
+    double bytes = 0;
+
+    for (uint32_t i = 0; i < blocks->count; i++) {
+        const struct block_meta *meta = block_get_meta(blocks->items[i]);
+
+        bytes += (double)(meta->index.size_bytes + meta->data.size_bytes);
+    }
+    db_blocks_unref(blocks);
+    return bytes;
+}
+
+static double read_lowest(const void *metrics)
+{
+    struct db *db = CONTAINER_OF((void *)(uintptr_t)metrics, struct db, metrics);
+    struct db_stats stats;
+
+    db_get_stats(db, &stats);
+    return stats.t_min_ms > stats.t_max_ms ? 0 : (double)stats.t_min_ms;
+}
+
+static double read_cache(const void *metrics)
+{
+    const struct db *db = CONTAINER_OF((void *)(uintptr_t)metrics, struct db, metrics);
+
+    return (double)sst_door_cache_bytes(db->door);
+}
+
+static const struct metric_desc db_metric_descs[] = {
+    {"narthex_block_flushes_total", METRIC_COUNTER, offsetof(struct db_metrics, flushes),
+     .help = "Windows of the head written into blocks."},
+    {"narthex_block_flush_failures_total", METRIC_COUNTER,
+     offsetof(struct db_metrics, flush_failures),
+     .help = "Flushes that failed and are tried again; nothing is lost by one."},
+    {"narthex_block_flushed_samples_total", METRIC_COUNTER,
+     offsetof(struct db_metrics, flushed_samples), .help = "Samples written into blocks."},
+    {"narthex_block_flush_seconds", METRIC_HISTOGRAM, offsetof(struct db_metrics, flush_seconds),
+     .help = "Time to write one window into a block and attach it."},
+    {"narthex_block_quarantined_total", METRIC_COUNTER, offsetof(struct db_metrics, quarantined),
+     .help = "Blocks that could not be opened and are left out."},
+    {"narthex_block_cache_bytes", METRIC_GAUGE_FN, .read = read_cache,
+     .help = "Decoded table blocks held in memory."},
+    {"prometheus_tsdb_blocks_loaded", METRIC_GAUGE_FN, .read = read_blocks,
+     .help = "Number of currently loaded data blocks"},
+    {"prometheus_tsdb_storage_blocks_bytes", METRIC_GAUGE_FN, .read = read_bytes,
+     .help = "The number of bytes that are currently used for local storage by all blocks."},
+    {"prometheus_tsdb_lowest_timestamp", METRIC_GAUGE_FN, .read = read_lowest,
+     .help = "Lowest timestamp value stored in the database. The unit is decided by the library "
+             "consumer."},
+    {"prometheus_tsdb_compactions_total", METRIC_COUNTER, offsetof(struct db_metrics, flushes),
+     .help = "Total number of compactions that were executed for the partition."},
+    {"prometheus_tsdb_compactions_failed_total", METRIC_COUNTER,
+     offsetof(struct db_metrics, flush_failures),
+     .help = "Total number of compactions that failed for the partition."},
+};
+
+/* ---- open ---- */
+
+/* Makes the directory and those above it. */
+static enum err make_dirs(struct env *env, const char *path, struct err_info *info)
+{
+    char part[DB_PATH_SIZE];
+    const size_t len = strlen(path);
+
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        const enum err err = env->fs->mkdir(env, part);
+        if (err != ERR_OK && err != ERR_EXISTS)
+            return err_set(info, err, "%s: %s", part, err_text(err));
+    }
+    return ERR_OK;
+}
+
+static enum err set_paths(struct db *db, struct err_info *info)
+{
+    const char *path = db->options.path;
+
+    if (path[0] == '\0' ||
+        (size_t)snprintf(db->path, sizeof(db->path), "%s", path) >= sizeof(db->path) ||
+        (size_t)snprintf(db->blocks_dir, sizeof(db->blocks_dir), "%s/blocks", path) >=
+            sizeof(db->blocks_dir) ||
+        (size_t)snprintf(db->wal_dir, sizeof(db->wal_dir), "%s/wal", path) >= sizeof(db->wal_dir))
+        return err_set(info, ERR_BAD_INPUT, "storage path \"%.100s\" is empty or too long", path);
+    return ERR_OK;
+}
+
+static enum err lock_dir(struct db *db, struct err_info *info)
+{
+    struct env *env = db->options.env;
+    char path[DB_PATH_SIZE + 8];
+
+    (void)snprintf(path, sizeof(path), "%s/lock", db->path);
+    const enum err err = env->fs->lock(env, path, &db->dir_lock);
+    if (err == ERR_EXISTS)
+        return err_set(info, err, "data directory %s is in use by another process", db->path);
+    return err == ERR_OK ? ERR_OK : err_set(info, err, "%s: %s", path, err_text(err));
+}
+
+static enum err set_flag(void *owner, const char *name)
+{
+    struct slice text = slice_from_cstr(name);
+    struct ulid ulid;
+
+    if (ulid_parse(text, &ulid) || slice_has_suffix(text, SLICE(".wal")))
+        *(bool *)owner = true;
+    return ERR_OK;
+}
+
+/* Whether blocks or a log lie in a directory that has no identity or no catalog (yet): then what is
+ * missing was lost, and making a new one would lose them too. */
+static bool has_data(struct db *db, const char *dir)
+{
+    struct env *env = db->options.env;
+    bool found = false;
+
+    (void)env->fs->list(env, dir, set_flag, &found);
+    return found;
+}
+
+static enum err load_identity(struct db *db, struct err_info *info)
+{
+    struct env *env = db->options.env;
+    struct err_info load_info = {0};
+    enum err err = identity_load(env, db->path, &db->identity, &load_info);
+
+    if (err == ERR_NOT_FOUND) {
+        if (has_data(db, db->blocks_dir) || has_data(db, db->wal_dir))
+            return err_set(info, ERR_CORRUPT, "%s has data but no file \"identity\": bring it back",
+                           db->path);
+        err = identity_create(env, db->path, &db->identity, info);
+    } else if (err != ERR_OK) {
+        (void)err_set(info, err, "%s", err_message(err, &load_info));
+    }
+    if (err == ERR_OK)
+        hash_key_init(&db->hash_key, db->identity.hash_seed);
+    return err;
+}
+
+static enum err load_catalog(struct db *db, struct err_info *info)
+{
+    struct env *env = db->options.env;
+    char path[DB_PATH_SIZE + 16];
+    struct env_file *file;
+
+    (void)snprintf(path, sizeof(path), "%s/catalog", db->path);
+    const enum err err = env->fs->open(env, path, ENV_OPEN_READ, &file);
+    if (err == ERR_OK)
+        (void)file->ops->close(file);
+    else if (err == ERR_NOT_FOUND && has_data(db, db->blocks_dir))
+        return err_set(info, ERR_CORRUPT, "%s has blocks but no file \"catalog\": bring it back",
+                       db->path);
+    return catalog_open(env, &db->log, db->path, &db->catalog, info);
+}
+
+static enum err open_head(struct db *db, struct err_info *info)
+{
+    const struct db_options *options = &db->options;
+    struct head_window *windows =
+        mem_zalloc((size_t)db->blocks->count + 1, sizeof(struct head_window));
+    struct head_options head = {.env = options->env,
+                                .log = options->log,
+                                .registry = options->registry,
+                                .dir = db->wal_dir,
+                                .hash_key = &db->hash_key,
+                                .block_range_ms = options->block_range_ms,
+                                .wal_segment_size = options->wal_segment_size,
+                                .low_space_bytes = options->low_space_bytes,
+                                .checkpoint_bytes = options->checkpoint_bytes,
+                                .future_ms_max = options->future_ms_max,
+                                .series_max = options->series_max,
+                                .tenant_series_max = options->tenant_series_max,
+                                .windows = windows};
+
+    /* Only of blocks that could be opened: what only a bad block has is replayed, if the log still
+     * has it. */
+    for (uint32_t i = 0; i < db->blocks->count; i++) {
+        const struct block_meta *meta = block_get_meta(db->blocks->items[i]);
+
+        windows[head.window_count++] =
+            (struct head_window){meta->window_t_min_ms, meta->window_t_end_ms, meta->watermark};
+    }
+    const enum err err = head_open(&head, &db->head, info);
+    mem_free(windows);
+    return err;
+}
+
+static enum err open_all(struct db *db, struct err_info *info)
+{
+    struct env *env = db->options.env;
+    enum err err = set_paths(db, info);
+
+    if (err == ERR_OK)
+        err = make_dirs(env, db->path, info);
+    if (err == ERR_OK)
+        err = lock_dir(db, info);
+    if (err == ERR_OK)
+        err = load_identity(db, info);
+    if (err == ERR_OK)
+        err = make_dirs(env, db->blocks_dir, info);
+    if (err == ERR_OK)
+        err = load_catalog(db, info);
+    if (err == ERR_OK) {
+        const size_t cache = db->options.cache_size_bytes;
+
+        err = env->fs->sync_dir(env, db->path);
+        if (err != ERR_OK)
+            return err_set(info, err, "%s: %s", db->path, err_text(err));
+        db->door = sst_door_new(env, (struct sst_door_options){cache == 0 ? CACHE_SIZE : cache});
+        err = db_blocks_load(db, info);
+    }
+    if (err == ERR_OK)
+        err = open_head(db, info);
+    return err;
+}
+
+enum err db_open(const struct db_options *options, struct db **out, struct err_info *info)
+{
+    struct db *db = mem_zalloc(1, sizeof(*db));
+
+    db->source.ops = &db_read_ops;
+    db->options = *options;
+    db->log = log_make(options->log == NULL ? NULL : options->log->sink, "storage");
+    pthread_mutex_init(&db->lock, NULL);
+    /* Before the load, which counts bad blocks; the list is there when a scrape may look. */
+    const enum err err = open_all(db, info);
+    if (err != ERR_OK) {
+        db_close(db);
+        return err;
+    }
+    metric_register(options->registry, db_metric_descs, COUNT_OF(db_metric_descs), &db->metrics);
+    db->has_metrics = true;
+    db_upkeep_start(db);
+    *out = db;
+    return ERR_OK;
+}
+
+enum err db_stop(struct db *db, uint64_t deadline_ns)
+{
+    const enum err err = db_upkeep_stop(db, deadline_ns);
+
+    if (err != ERR_OK)
+        return err;
+    return head_stop(db->head, deadline_ns);
+}
+
+void db_close(struct db *db)
+{
+    if (db == NULL)
+        return;
+    db_upkeep_end(db);
+    if (db->has_metrics)
+        metric_unregister(db->options.registry, db_metric_descs, COUNT_OF(db_metric_descs),
+                          &db->metrics);
+    head_close(db->head);
+    db_blocks_unref(db->blocks);
+    block_unref(db->limbo);
+    catalog_close(db->catalog);
+    sst_door_free(db->door);
+    if (db->dir_lock != NULL)
+        (void)db->dir_lock->ops->close(db->dir_lock);
+    pthread_mutex_destroy(&db->lock);
+    mem_free(db);
+}
+
+struct appender *db_appender(struct db *db)
+{
+    return head_appender(db->head);
+}
+
+struct source *db_source(struct db *db)
+{
+    return &db->source;
+}
+
+const struct hash_key *db_hash_key(const struct db *db)
+{
+    return &db->hash_key;
+}
+
+void db_get_stats(struct db *db, struct db_stats *stats)
+{
+    struct db_blocks *blocks = db_blocks_get(db);
+
+    *stats = (struct db_stats){.quarantined = metric_get(&db->metrics.quarantined),
+                               .flushes = metric_get(&db->metrics.flushes),
+                               .flush_failures = metric_get(&db->metrics.flush_failures)};
+    head_get_stats(db->head, &stats->head);
+    stats->t_min_ms = stats->head.t_min_ms;
+    stats->t_max_ms = stats->head.t_max_ms;
+    for (uint32_t i = 0; i < blocks->count; i++) {
+        const struct block_meta *meta = block_get_meta(blocks->items[i]);
+        const bool is_empty = stats->t_min_ms > stats->t_max_ms;
+
+        stats->blocks++;
+        stats->block_bytes += meta->index.size_bytes + meta->data.size_bytes;
+        stats->block_samples += meta->sample_count;
+        stats->block_series += meta->series_count;
+        if (is_empty || meta->t_min_ms < stats->t_min_ms)
+            stats->t_min_ms = meta->t_min_ms;
+        if (is_empty || meta->t_max_ms > stats->t_max_ms)
+            stats->t_max_ms = meta->t_max_ms;
+    }
+    db_blocks_unref(blocks);
+}
