@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/metric.h"
 #include "net/reactor_timer.h"
 
 /* An operation's state word is its futex. Completing stores ENV_OP_DONE and may then wake an
@@ -212,4 +213,58 @@ void env_net_pool_stats(struct env *env, enum env_pool pool, struct pool_stats *
 
     ASSERT(pool < ENV_POOL_COUNT);
     pool_get_stats(net->pools[pool], stats);
+}
+
+/* ---- metrics ---- */
+
+#define ENV_NET_COLLECT(metric, value)                                                             \
+    static void env_net_collect_##metric(const void *metrics, struct metric_emit *emit)            \
+    {                                                                                              \
+        struct env_net *net = ((const struct env *)metrics)->pool_impl;                            \
+                                                                                                   \
+        for (int i = 0; i < ENV_POOL_COUNT; i++) {                                                 \
+            const struct slice pool = slice_from_cstr(env_net_classes[i].name);                    \
+            struct pool_stats stats;                                                               \
+                                                                                                   \
+            pool_get_stats(net->pools[i], &stats);                                                 \
+            metric_emit_value(emit, &pool, (double)(value));                                       \
+        }                                                                                          \
+    }
+
+ENV_NET_COLLECT(queue_len, stats.queue_len)
+ENV_NET_COLLECT(queue_len_max, stats.queue_len_max)
+ENV_NET_COLLECT(threads, stats.thread_count)
+ENV_NET_COLLECT(running, stats.running_count)
+ENV_NET_COLLECT(runs, stats.run_count)
+ENV_NET_COLLECT(full, stats.full_count)
+ENV_NET_COLLECT(cancelled, stats.cancelled_count)
+ENV_NET_COLLECT(deadline, stats.deadline_count)
+ENV_NET_COLLECT(wait, (double)stats.queued_ns_total / 1e9)
+
+#define ENV_NET_ROW(text, kind_of, fn, help_text)                                                  \
+    {                                                                                              \
+        .name = "narthex_pool_" text, .kind = METRIC_##kind_of##_COLLECT, .labels = "pool",        \
+        .collect = env_net_collect_##fn, .help = help_text                                         \
+    }
+
+static const struct metric_desc env_net_metric_descs[] = {
+    ENV_NET_ROW("queue_length", GAUGE, queue_len, "Jobs that wait for a worker."),
+    ENV_NET_ROW("queue_capacity", GAUGE, queue_len_max, "Jobs that may wait."),
+    ENV_NET_ROW("workers", GAUGE, threads, "Worker threads."),
+    ENV_NET_ROW("workers_busy", GAUGE, running, "Worker threads that run a job."),
+    ENV_NET_ROW("jobs_total", COUNTER, runs, "Jobs that ran."),
+    ENV_NET_ROW("jobs_refused_total", COUNTER, full, "Jobs refused because the queue was full."),
+    ENV_NET_ROW("jobs_cancelled_total", COUNTER, cancelled, "Jobs cancelled while they waited."),
+    ENV_NET_ROW("jobs_expired_total", COUNTER, deadline, "Jobs that waited past their deadline."),
+    ENV_NET_ROW("queue_wait_seconds_total", COUNTER, wait, "Time that jobs waited."),
+};
+
+void env_net_register(struct env *env, struct metric_registry *registry)
+{
+    metric_register(registry, env_net_metric_descs, COUNT_OF(env_net_metric_descs), env);
+}
+
+void env_net_unregister(struct env *env, struct metric_registry *registry)
+{
+    metric_unregister(registry, env_net_metric_descs, COUNT_OF(env_net_metric_descs), env);
 }

@@ -11,6 +11,8 @@
 #include "net/pool.h"
 #include "net/reactor.h"
 
+struct metric_registry;
+
 struct env_net_pool {
     size_t thread_count;  /* 0: a default from the number of cores */
     size_t queue_len_max; /* 0: the default of the class */
@@ -35,3 +37,8 @@ void env_net_close(struct env *env);
 /* "ingest", "query", "disk", "background". */
 const char *env_net_pool_name(enum env_pool pool);
 void env_net_pool_stats(struct env *env, enum env_pool pool, struct pool_stats *stats);
+
+/* narthex_pool_queue_length{pool} and what else the statistics hold; env is borrowed until the
+ * unregister. registry may be NULL. */
+void env_net_register(struct env *env, struct metric_registry *registry);
+void env_net_unregister(struct env *env, struct metric_registry *registry);

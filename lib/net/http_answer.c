@@ -317,13 +317,13 @@ static struct metric_histogram *answer_histogram(struct metric_histogram *_Atomi
 
 static void answer_count(struct http_exchange *exchange)
 {
-    struct http_server_metrics *metrics = &exchange->shard->server->metrics;
+    const struct http_server_metrics *metrics = exchange->shard->server->options.metrics;
     struct http_route_entry *entry = exchange->entry;
     const uint64_t took_ns = reactor_mono_ns() - exchange->request.start_ns;
     const int slot = answer_status_slot(exchange->status);
     struct metric_counter *counter = NULL;
 
-    if (entry == NULL)
+    if (entry == NULL || metrics == NULL)
         return;
     if (slot != STATUS_SLOT_OTHER)
         counter = atomic_load_explicit(&entry->counters[slot], memory_order_acquire);

@@ -366,6 +366,20 @@ static enum err http_server_listen(struct http_server *server, struct err_info *
 
 /* ---- life ---- */
 
+void http_server_metrics_register(struct http_server_metrics *metrics,
+                                  struct metric_registry *registry)
+{
+    metric_register(registry, http_server_metric_descs, COUNT_OF(http_server_metric_descs),
+                    metrics);
+}
+
+void http_server_metrics_unregister(struct http_server_metrics *metrics,
+                                    struct metric_registry *registry)
+{
+    metric_unregister(registry, http_server_metric_descs, COUNT_OF(http_server_metric_descs),
+                      metrics);
+}
+
 static void http_server_defaults(struct http_server_options *options)
 {
     if (options->connection_count_max == 0)
@@ -429,8 +443,6 @@ enum err http_server_open(const struct http_server_options *options, struct http
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->drained, NULL);
     http_server_configure(s);
-    metric_register(options->metrics, http_server_metric_descs, COUNT_OF(http_server_metric_descs),
-                    &s->metrics);
     if (options->path_prefix != NULL) {
         const size_t len = strlen(options->path_prefix);
 
@@ -495,8 +507,6 @@ void http_server_free(struct http_server *server)
     if (server->listen_fd >= 0)
         close(server->listen_fd);
     h2o_config_dispose(&server->conf);
-    metric_unregister(server->options.metrics, http_server_metric_descs,
-                      COUNT_OF(http_server_metric_descs), &server->metrics);
     http_route_table_fini(&server->routes);
     regex_free(server->cors);
     mem_free((char *)(uintptr_t)server->path_prefix.data);

@@ -20,7 +20,21 @@
 
 struct http_server;
 struct log;
+struct metric_family;
 struct metric_registry;
+
+/* prometheus_http_requests_total{handler,code}, _request_duration_seconds{handler} and
+ * _response_size_bytes{handler}. Private but for its size. */
+struct http_server_metrics {
+    struct metric_family *requests, *duration, *size;
+};
+
+/* Registers zeroed metrics; registry may be NULL. Before the servers that count there open. */
+void http_server_metrics_register(struct http_server_metrics *metrics,
+                                  struct metric_registry *registry);
+/* After those servers were freed. */
+void http_server_metrics_unregister(struct http_server_metrics *metrics,
+                                    struct metric_registry *registry);
 
 struct http_server_options {
     const char *address;         /* "host:port", ":9090", "[::1]:0"; port 0 takes any */
@@ -33,9 +47,9 @@ struct http_server_options {
     const char *cors_origin;     /* regex of allowed origins, for routes with HTTP_ROUTE_CORS; NULL:
                                     none */
     struct env *env;             /* borrowed: outlives the server; pools for routes, env_wait */
-    struct reactor_set *reactors;    /* borrowed: outlives the server's stop */
-    struct metric_registry *metrics; /* borrowed; NULL: not shown. One server per registry */
-    const struct log *log;           /* borrowed; may be NULL */
+    struct reactor_set *reactors;        /* borrowed: outlives the server's stop */
+    struct http_server_metrics *metrics; /* borrowed; may serve several servers; NULL: none */
+    const struct log *log;               /* borrowed; may be NULL */
 };
 
 /* Runs where the route says; answers (http_request.h) now or later. */

@@ -27,10 +27,6 @@
 
 struct regex;
 
-struct http_server_metrics {
-    struct metric_family *requests, *duration, *size;
-};
-
 struct http_shard {
     struct http_server *server;
     struct reactor *reactor;
@@ -52,7 +48,6 @@ struct http_server {
     bool cors_is_any;
     struct http_route_table routes;
     h2o_globalconf_t conf;
-    struct http_server_metrics metrics;
     int listen_fd;
     int port;
     char address[80];

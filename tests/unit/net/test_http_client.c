@@ -3,7 +3,11 @@
 
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+
+#include "support/temp_dir.h"
 
 struct state {
     struct net_fixture f;
@@ -302,15 +306,15 @@ static void test_errors(void **unused)
 struct canned {
     int fd;
     const char *answer;
+    char request[1024];
 };
 
 static void *canned_main(void *arg)
 {
     struct canned *c = arg;
-    char ignored[1024];
     const int fd = accept(c->fd, NULL, NULL);
 
-    assert_true(recv(fd, ignored, sizeof(ignored), 0) > 0);
+    assert_true(recv(fd, c->request, sizeof(c->request) - 1, 0) > 0);
     net_send_text(fd, c->answer);
     close(fd);
     return NULL;
@@ -352,6 +356,141 @@ static void test_broken_answers(void **unused)
         close(c.fd);
     }
     close_state(&s);
+}
+
+/* The proxy gets the whole URL and the credentials stay with the target. */
+static void test_proxy(void **unused)
+{
+    struct canned c = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nproxied"};
+    struct http_call call;
+    pthread_t thread;
+    struct state s;
+    char proxy[64];
+    int port;
+
+    (void)unused;
+    c.fd = listen_silent(&port);
+    snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", port);
+    assert_int_equal(0, pthread_create(&thread, NULL, canned_main, &c));
+    open_state(&s, (struct http_client_options){.proxy_url = proxy, .no_proxy = "127.0.0.1"});
+    http_call_init(&call, s.client);
+    check_err_info(ERR_OK, run(&s, &call, "http://target.invalid/x"), &call.info);
+    check_slice("proxied", call.body_received);
+    check_contains("GET http://target.invalid/x HTTP/1.1", c.request);
+    check_err_info(ERR_OK, run(&s, &call, "/show"), &call.info);
+    check_contains("GET /show", text_of(&call));
+    http_call_fini(&call);
+    close_state(&s);
+    pthread_join(thread, NULL);
+    close(c.fd);
+}
+
+/* ---- TLS, against openssl's test server ---- */
+
+enum { TLS_CASES = 6 };
+
+static pid_t tls_server_start(const char *dir, int port)
+{
+    char command[1024];
+    pid_t pid;
+
+    snprintf(command, sizeof(command),
+             "cd %s && openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem "
+             "-days 2 -subj /CN=right.example -addext subjectAltName=DNS:right.example "
+             ">/dev/null 2>&1",
+             dir);
+    if (system(command) != 0)
+        return -1;
+    pid = fork();
+    if (pid == 0) {
+        char accept_port[16];
+
+        if (chdir(dir) != 0)
+            _exit(1);
+        snprintf(accept_port, sizeof(accept_port), "%d", port);
+        execlp("openssl", "openssl", "s_server", "-quiet", "-www", "-accept", accept_port, "-cert",
+               "cert.pem", "-key", "key.pem", (char *)NULL);
+        _exit(1);
+    }
+    return pid;
+}
+
+static bool tls_server_answers(int port)
+{
+    const struct net_fixture f = {.port = port};
+    const struct sockaddr_in addr = {.sin_family = AF_INET,
+                                     .sin_port = htons((uint16_t)f.port),
+                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    for (int i = 0; i < 200; i++) {
+        const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const bool up = connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0;
+
+        close(fd);
+        if (up)
+            return true;
+        net_sleep_ms(20);
+    }
+    return false;
+}
+
+static void check_tls(const char *dir, int port, int which)
+{
+    char ca[128], url[64], text[4096];
+    const struct {
+        struct http_client_options options;
+        enum err want;
+        const char *message;
+    } cases[TLS_CASES] = {
+        {{0}, ERR_IO, "x509: certificate signed by unknown authority"},
+        {{.insecure_skip_verify = true}, ERR_OK, ""},
+        {{.ca_file = ca}, ERR_IO, "tls: failed to verify certificate: "},
+        {{.ca_file = ca, .server_name = "right.example"}, ERR_OK, ""},
+        {{.ca_text = text, .server_name = "right.example"}, ERR_OK, ""},
+        {{.ca_file = "/none/ca.pem"}, ERR_BAD_INPUT, "/none/ca.pem"},
+    };
+    struct http_call call;
+    struct state s;
+    size_t len;
+    FILE *file;
+
+    snprintf(ca, sizeof(ca), "%s/cert.pem", dir);
+    file = fopen(ca, "r");
+    assert_non_null(file);
+    len = fread(text, 1, sizeof(text) - 1, file);
+    text[len] = '\0';
+    fclose(file);
+    open_state(&s, cases[which].options);
+    http_call_init(&call, s.client);
+    snprintf(url, sizeof(url), "https://127.0.0.1:%d/", port);
+    check_err_info(cases[which].want, run(&s, &call, url), &call.info);
+    check_message(cases[which].message, &call.info);
+    if (cases[which].want == ERR_OK)
+        assert_int_equal(200, call.status);
+    http_call_fini(&call);
+    close_state(&s);
+}
+
+static void test_tls(void **unused)
+{
+    struct temp_dir dir;
+    int port, fd;
+    pid_t pid;
+
+    (void)unused;
+    temp_dir_init(&dir);
+    fd = listen_silent(&port);
+    close(fd); /* a port that was free a moment ago */
+    pid = tls_server_start(dir.path, port);
+    if (pid < 0 || !tls_server_answers(port)) {
+        temp_dir_fini(&dir);
+        skip(); /* no openssl program here */
+    }
+    for (int i = 0; i < TLS_CASES; i++)
+        check_tls(dir.path, port, i);
+    kill(pid, SIGTERM);
+    waitpid(pid, NULL, 0);
+    temp_dir_fini(&dir);
 }
 
 static void start_waiter(struct state *s, struct waiter *w, const char *url)
@@ -530,6 +669,8 @@ int main(void)
         cmocka_unit_test(test_cancel_race),
         cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_unix_socket),
+        cmocka_unit_test(test_proxy),
+        cmocka_unit_test(test_tls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
+#include "base/metric.h"
+
 struct state {
     struct net_fixture f;
     _Atomic int slow_running, slow_gone, hold_answered;
@@ -180,6 +182,76 @@ static void test_answers(void **unused)
     net_ask(&s.f, "rubbish\r\n\r\n", out, sizeof(out));
     check_contains("HTTP/1.1 400", out);
     net_close(&s.f);
+}
+
+static void test_prefix_and_origin(void **unused)
+{
+    struct state s;
+    char out[4096];
+
+    (void)unused;
+    open_with(&s, (struct http_server_options){.path_prefix = "/prom",
+                                               .cors_origin = "https?://(a|b)\\.example"});
+    net_ask(&s.f,
+            "GET /prom/hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+            "Origin: http://b.example\r\n\r\n",
+            out, sizeof(out));
+    check_contains("hello", out);
+    check_contains("Access-Control-Allow-Origin: http://b.example\r\n", out);
+    check_contains("Vary: Origin\r\n", out);
+    net_ask(&s.f,
+            "GET /prom/hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+            "Origin: http://c.example\r\n\r\n",
+            out, sizeof(out));
+    check_contains("hello", out);
+    assert_null(strstr(out, "Access-Control"));
+    static const char *const elsewhere[] = {"/hello", "/prometheus/hello", "/prom", "/"};
+    for (size_t i = 0; i < COUNT_OF(elsewhere); i++) {
+        char request[128];
+
+        snprintf(request, sizeof(request),
+                 "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", elsewhere[i]);
+        net_ask(&s.f, request, out, sizeof(out));
+        check_contains("404 Not Found", out);
+    }
+    net_close(&s.f);
+}
+
+static void test_metrics(void **unused)
+{
+    struct metric_registry *registry = metric_registry_new();
+    struct http_server_metrics metrics = {0};
+    struct state s;
+    struct buf text;
+    char out[4096];
+
+    (void)unused;
+    http_server_metrics_register(&metrics, registry);
+    open_with(&s, (struct http_server_options){.metrics = &metrics});
+    env_net_register(&s.f.env, registry);
+    for (int i = 0; i < 3; i++)
+        net_ask(&s.f, "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", out,
+                sizeof(out));
+    net_ask(&s.f, "GET /label/%zz/values HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", out,
+            sizeof(out));
+    check_contains("400 Bad Request", out);
+    http_server_stop(s.f.server, net_now_ns() + NET_SECOND);
+    buf_init(&text, 1 << 20);
+    metric_write(registry, METRIC_TEXT, &text);
+    buf_add_byte(&text, '\0');
+    check_contains("prometheus_http_requests_total{handler=\"/hello\",code=\"200\"} 3", text.data);
+    check_contains(
+        "prometheus_http_requests_total{handler=\"/label/{name}/values\",code=\"400\"} 1",
+        text.data);
+    check_contains("prometheus_http_request_duration_seconds_count{handler=\"/hello\"} 3",
+                   text.data);
+    check_contains("prometheus_http_response_size_bytes_sum{handler=\"/hello\"} 18", text.data);
+    check_contains("narthex_pool_workers{pool=\"query\"} 4", text.data);
+    buf_fini(&text);
+    env_net_unregister(&s.f.env, registry);
+    net_close(&s.f);
+    http_server_metrics_unregister(&metrics, registry);
+    metric_registry_free(registry);
 }
 
 static void test_params(void **unused)
@@ -595,7 +667,8 @@ static void test_address_taken(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),         cmocka_unit_test(test_params),
+        cmocka_unit_test(test_answers),         cmocka_unit_test(test_prefix_and_origin),
+        cmocka_unit_test(test_metrics),         cmocka_unit_test(test_params),
         cmocka_unit_test(test_bodies),          cmocka_unit_test(test_pipelining),
         cmocka_unit_test(test_slow_clients),    cmocka_unit_test(test_connection_limit),
         cmocka_unit_test(test_many_keep_alive), cmocka_unit_test(test_client_leaves),
