@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/remote_write.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "codec/snappy.h"
 #include "support/check.h"
 #include "support/gen.h"
 #include "support/remote_diff.h"
 
-enum { BUF_MAX = 1 << 22 };
+enum { BUF_MAX = 1 << 22, GOLDEN_SIZE_MAX = 1 << 16 };
 
 static const struct remote_write_limits no_limits = {0};
 
@@ -358,16 +361,120 @@ static void test_histogram_limit(void **state)
     arena_fini(&arena);
 }
 
+/* ---- requests of Prometheus itself ---- */
+
+static struct slice read_golden(struct arena *arena, const char *name)
+{
+    char path[500];
+    char *data = arena_alloc(arena, GOLDEN_SIZE_MAX);
+    FILE *file;
+    size_t len;
+
+    snprintf(path, sizeof(path), "%s/../golden/codec/remote_write/%s", NARTHEX_TEST_DATA, name);
+    file = fopen(path, "rb");
+    if (file == NULL)
+        fail_msg("%s is not there", path);
+    len = fread(data, 1, GOLDEN_SIZE_MAX, file);
+    fclose(file);
+    return slice_of(data, len);
+}
+
+static void print_labels(struct buf *out, struct label_set set)
+{
+    for (uint32_t i = 0; i < set.count; i++)
+        buf_printf(out, "%s%.*s='%.*s'", i == 0 ? "" : ",", SLICE_ARG(set.items[i].name),
+                   SLICE_ARG(set.items[i].value));
+}
+
+/* Prints a series for the golden text, and writes it again into `copy`. */
+static void print_series(struct buf *out, struct buf *copy, struct arena *arena,
+                         const struct remote_write_series *series)
+{
+    struct sample samples[10];
+    struct exemplar exemplars[10];
+    struct remote_write_series_out again = {.samples = samples, .exemplars = exemplars};
+    struct remote_write_items items;
+    struct remote_write_item item;
+
+    check_err(ERR_OK, remote_write_labels(series, arena, LABEL_SCHEME_UTF8, &again.labels, NULL));
+    buf_add_cstr(out, "series ");
+    print_labels(out, again.labels);
+    buf_add_byte(out, '\n');
+    remote_write_items_init(&items, series);
+    while (remote_write_item_next(&items, &item)) {
+        struct exemplar *exemplar = &exemplars[again.exemplar_count];
+
+        if (item.kind == REMOTE_WRITE_SAMPLE) {
+            samples[again.sample_count++] = item.sample;
+            buf_printf(out, "sample %" PRId64 " %016" PRIx64 "\n", item.sample.t_ms,
+                       sample_value_bits(item.sample.v));
+            continue;
+        }
+        assert_int_equal(REMOTE_WRITE_EXEMPLAR, item.kind);
+        again.exemplar_count++;
+        check_err(ERR_OK, remote_write_exemplar(item.message, arena, exemplar, NULL));
+        buf_add_cstr(out, "exemplar ");
+        print_labels(out, exemplar->labels);
+        buf_printf(out, " %" PRId64 " %016" PRIx64 "\n", exemplar->t_ms,
+                   sample_value_bits(exemplar->v));
+    }
+    check_err(ERR_OK, items.err);
+    remote_write_put_series(copy, &again);
+}
+
+static void check_golden(const char *name)
+{
+    char file_name[100];
+    struct remote_write_reader reader;
+    struct remote_write_entry entry;
+    struct slice request;
+    struct arena arena;
+    struct buf out, copy;
+
+    arena_init(&arena, NULL, 0);
+    buf_init(&out, BUF_MAX);
+    buf_init(&copy, BUF_MAX);
+    snprintf(file_name, sizeof(file_name), "%s.snappy", name);
+    check_err(ERR_OK,
+              snappy_block_decode(read_golden(&arena, file_name), BUF_MAX, &arena, &request, NULL));
+    remote_write_reader_init(&reader, request, &no_limits);
+    while (remote_write_next(&reader, &entry)) {
+        struct metadata metadata;
+
+        if (entry.kind == REMOTE_WRITE_SERIES) {
+            print_series(&out, &copy, &arena, &entry.series);
+            continue;
+        }
+        check_err(ERR_OK, remote_write_metadata(entry.metadata, &metadata, NULL));
+        buf_printf(&out, "metadata %d %.*s%s%.*s\n", (int)metadata.type, SLICE_ARG(metadata.metric),
+                   metadata.help.len == 0 ? "" : " ", SLICE_ARG(metadata.help));
+        remote_write_put_metadata(&copy, &metadata);
+    }
+    check_err(ERR_OK, reader.err);
+    snprintf(file_name, sizeof(file_name), "%s.expect", name);
+    check_slice_at(read_golden(&arena, file_name), buf_slice(&out), name, 0);
+    /* Written again, it is the same byte for byte. */
+    assert_true(slice_eq(request, buf_slice(&copy)));
+    buf_fini(&copy);
+    buf_fini(&out);
+    arena_fini(&arena);
+}
+
+static void test_golden(void **state)
+{
+    (void)state;
+    check_golden("samples");
+    check_golden("exemplars");
+    check_golden("metadata");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_series),
-        cmocka_unit_test(test_scattered),
-        cmocka_unit_test(test_bad_labels),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_histogram_limit),
-        cmocka_unit_test(test_agrees_with_protobuf_c),
+        cmocka_unit_test(test_golden),          cmocka_unit_test(test_series),
+        cmocka_unit_test(test_scattered),       cmocka_unit_test(test_bad_labels),
+        cmocka_unit_test(test_limits),          cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_histogram_limit), cmocka_unit_test(test_agrees_with_protobuf_c),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
