@@ -141,8 +141,11 @@ static void call_on_begin(struct reactor_task *task)
     struct http_transfer *transfer = call->transfer;
     enum err err = http_client_setup(transfer, &call->info);
 
-    if (err == ERR_OK)
+    if (err == ERR_OK) {
         err = http_client_loop_add(http_client_loop_get(), transfer);
+        if (err != ERR_OK)
+            err_set(&call->info, err, "cannot start a request");
+    }
     if (err != ERR_OK)
         call_finish(call, err);
 }

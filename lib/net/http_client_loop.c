@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fault.h"
 #include "base/mem.h"
 #include "net/http_client_internal.h"
 
@@ -145,7 +146,7 @@ struct http_client_loop *http_client_loop_get(void)
 
 enum err http_client_loop_add(struct http_client_loop *loop, struct http_transfer *transfer)
 {
-    if (curl_multi_add_handle(loop->multi, transfer->easy) != CURLM_OK)
+    if (FAULT("net.client.start") || curl_multi_add_handle(loop->multi, transfer->easy) != CURLM_OK)
         return ERR_INTERNAL;
     transfer->loop = loop;
     loop->transfer_count++;

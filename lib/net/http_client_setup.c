@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "net/http_client_internal.h"
 
@@ -21,6 +22,8 @@ static curl_socket_t on_curl_open(void *owner, curlsocktype purpose, struct curl
     char host[INET6_ADDRSTRLEN] = "";
 
     (void)purpose;
+    if (FAULT("net.client.socket"))
+        return CURL_SOCKET_BAD;
     transfer->family = address->family;
     if (address->family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)addr;

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/regex.h"
@@ -80,14 +81,15 @@ static void http_conn_open(struct reactor_task *task)
     struct http_conn *conn = CONTAINER_OF(task, struct http_conn, opened);
     struct http_shard *shard = conn->shard;
 
-    if (shard->is_stopping || uv_tcp_init(shard->ctx.loop, &conn->tcp) != 0) {
+    if (shard->is_stopping || FAULT("net.server.connection") ||
+        uv_tcp_init(shard->ctx.loop, &conn->tcp) != 0) {
         close(conn->fd);
         mem_free(conn);
         atomic_fetch_sub(&shard->server->conn_count, 1);
         return;
     }
     shard->conn_count++;
-    if (uv_tcp_open(&conn->tcp, conn->fd) != 0) {
+    if (FAULT("net.server.connection") || uv_tcp_open(&conn->tcp, conn->fd) != 0) {
         close(conn->fd);
         uv_close((uv_handle_t *)&conn->tcp, on_conn_closed);
         return;
@@ -148,13 +150,22 @@ static void on_accept_retry(uv_timer_t *timer)
     uv_poll_start(&server->acceptor, UV_READABLE, on_acceptable);
 }
 
+static int http_server_accept(int listen_fd)
+{
+    if (FAULT("net.server.accept")) {
+        errno = EMFILE;
+        return -1;
+    }
+    return accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 static void on_acceptable(uv_poll_t *poll, int status, int events)
 {
     struct http_server *server = CONTAINER_OF(poll, struct http_server, acceptor);
 
     (void)events;
     for (int i = 0; status == 0 && i < HTTP_ACCEPT_BURST; i++) {
-        const int fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int fd = http_server_accept(server->listen_fd);
 
         if (fd >= 0) {
             http_server_deal(server, fd);
@@ -312,7 +323,9 @@ static int http_server_listen_on(const struct addrinfo *ai)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* accepted sockets inherit it */
     if (ai->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, HTTP_BACKLOG) == 0)
+    if (FAULT("net.server.listen"))
+        errno = EADDRNOTAVAIL;
+    else if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, HTTP_BACKLOG) == 0)
         return fd;
     err = -errno;
     close(fd);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/pool.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "net/reactor.h"
 
@@ -98,7 +100,9 @@ static int pool_start_thread(struct pool *pool)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    err = pthread_create(&pool->threads[pool->thread_count], NULL, pool_main, pool);
+    err = FAULT("net.pool.thread")
+              ? EAGAIN
+              : pthread_create(&pool->threads[pool->thread_count], NULL, pool_main, pool);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (err != 0)
         return err;

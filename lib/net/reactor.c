@@ -4,6 +4,7 @@
 /* Posted tasks lie on a lock-free stack that the reactor takes whole and turns round, so that tasks
  * of one poster keep their order and a burst costs one wake-up. */
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "net/reactor_internal.h"
 
@@ -92,7 +94,7 @@ static void *reactor_main(void *arg)
 static enum err reactor_open(struct reactor *reactor, struct err_info *info)
 {
     sigset_t all, old;
-    int err = uv_loop_init(&reactor->loop);
+    int err = FAULT("net.reactor.loop") ? UV_EMFILE : uv_loop_init(&reactor->loop);
 
     if (err != 0)
         return err_set(info, ERR_IO, "start reactor: %s", uv_strerror(err));
@@ -105,7 +107,9 @@ static enum err reactor_open(struct reactor *reactor, struct err_info *info)
     /* Signals belong to the main thread; a write to a closed socket shall be an error only. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    err = pthread_create(&reactor->thread, NULL, reactor_main, reactor);
+    err = FAULT("net.reactor.thread")
+              ? EAGAIN
+              : pthread_create(&reactor->thread, NULL, reactor_main, reactor);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (err != 0) {
         uv_close((uv_handle_t *)&reactor->wake, NULL);
