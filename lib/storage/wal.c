@@ -48,7 +48,7 @@ struct wal {
 
     pthread_mutex_t lock; /* guards from here to `job`; calls the pool's submit inside */
     struct wal_record *first, *last;
-    uint32_t queue_count;
+    _Atomic uint32_t queue_count;
     uint64_t seq_next;
     bool busy; /* the write job is submitted or running */
     bool closing;
@@ -71,7 +71,8 @@ struct wal {
     uint64_t prev_segment, prev_end; /* of the next segment's header */
     uint64_t group;                  /* number of the next group */
     struct buf buf;
-    struct wal_record *lost; /* failed records to be answered */
+    struct wal_record *in_flight; /* the group that is being written */
+    struct wal_record *lost;      /* failed records to be answered */
     enum err lost_err;
     bool abandoned; /* prev_end cuts off a failed group: the next header must be durable first */
     bool mending;   /* trying to get out of `failed` */
@@ -80,13 +81,9 @@ struct wal {
 
 static double wal_read_queue(const void *metrics)
 {
-    struct wal *wal = CONTAINER_OF(metrics, struct wal, metrics);
-    double count;
+    const struct wal *wal = CONTAINER_OF(metrics, struct wal, metrics);
 
-    pthread_mutex_lock(&wal->lock);
-    count = wal->queue_count;
-    pthread_mutex_unlock(&wal->lock);
-    return count;
+    return atomic_load(&wal->queue_count);
 }
 
 static double wal_read_failed(const void *metrics)
@@ -591,7 +588,9 @@ static enum step wal_write_group(struct wal *wal)
         return STEP_AGAIN;
     }
     wal_encode_group(wal, first, count);
+    wal->in_flight = first;
     err = wal_write(wal);
+    wal->in_flight = NULL;
     if (err != ERR_OK) {
         wal_abandon(wal, err);
         wal_lose_group(wal, first);
@@ -741,6 +740,9 @@ enum err wal_close(struct wal *wal)
         return ERR_OK;
     metric_unregister(wal->options.registry, wal_metric_descs, COUNT_OF(wal_metric_descs),
                       &wal->metrics);
+    wal_answer(wal, wal->in_flight, ERR_CLOSED);
+    wal_answer(wal, wal->lost, ERR_CLOSED);
+    wal_answer(wal, wal->first, ERR_CLOSED);
     if (wal->current.file != NULL)
         err = wal->current.file->ops->close(wal->current.file);
     if (wal->spare_state == SPARE_READY)
@@ -824,8 +826,6 @@ void wal_get_stats(struct wal *wal, struct wal_stats *stats)
     *stats = (struct wal_stats){.written_bytes = atomic_load(&wal->written_bytes),
                                 .segment = atomic_load(&wal->segment_number),
                                 .groups = atomic_load(&wal->group_count),
-                                .records = atomic_load(&wal->record_count)};
-    pthread_mutex_lock(&wal->lock);
-    stats->queue_count = wal->queue_count;
-    pthread_mutex_unlock(&wal->lock);
+                                .records = atomic_load(&wal->record_count),
+                                .queue_count = atomic_load(&wal->queue_count)};
 }

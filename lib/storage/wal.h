@@ -63,7 +63,8 @@ struct wal_start {
 enum err wal_open(const struct wal_options *options, const struct wal_start *start,
                   struct wal **wal, struct err_info *info) MUST_USE;
 
-/* Nothing is queued any more: see wal_drain. */
+/* Takes wal; NULL is fine. After wal_drain, or like a crash: what is still queued goes to on_group
+ * with ERR_CLOSED, kept records too. No job of the log runs any more. */
 enum err wal_close(struct wal *wal);
 
 /* Queues the record and gives it the next sequence number. ERR_TOO_LARGE: it fits no segment.

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
+#include "storage/head_internal.h"
+
+/* Applies durable records in the order of the log: judges each sample against its series, appends,
+ * publishes the watermark, answers. One job at a time does it; replay uses the same code. */
+
+enum {
+    PREFETCH_AHEAD = 8, /* entries: some 200 ns, about one miss */
+};
+
+static int64_t floor_to(int64_t t_ms, int64_t range_ms)
+{
+    const int64_t rest = t_ms % range_ms;
+
+    return rest < 0 ? t_ms - rest - range_ms : t_ms - rest;
+}
+
+static void apply_unlock(struct head_apply *apply)
+{
+    if (apply->slab != NULL)
+        pthread_mutex_unlock(&apply->slab->lock);
+    apply->slab = NULL;
+}
+
+/* Locks the slab of a slot, once per run of neighbours. False: there is none. */
+static bool apply_enter(struct head_apply *apply, uint32_t slot)
+{
+    struct head *head = apply->head;
+    const uint32_t number = slot >> HEAD_SLAB_SHIFT;
+
+    if (apply->slab != NULL && apply->slab_number == number)
+        return true;
+    apply_unlock(apply);
+    if (slot >= atomic_load_explicit(&head->slot_end, memory_order_acquire))
+        return false;
+    apply->slab = head_slab_of(head, slot);
+    apply->slab_number = number;
+    if (apply->slab == NULL)
+        return false;
+    if (apply->replay)
+        apply->slab_seq = number < head->slab_seq_count ? head->slab_seqs[number] : 0;
+    pthread_mutex_lock(&apply->slab->lock);
+    return true;
+}
+
+static bool in_flushed_window(const struct head_apply *apply, int64_t t_ms)
+{
+    const struct head_options *options = &apply->head->options;
+
+    for (size_t i = 0; i < options->window_count; i++) {
+        const struct head_window *window = &options->windows[i];
+
+        if (apply->seq <= window->watermark && t_ms >= window->t_min_ms && t_ms < window->t_end_ms)
+            return true;
+    }
+    return false;
+}
+
+static void apply_append(struct head_apply *apply, struct series_hot *hot,
+                         const struct head_entry *entry)
+{
+    struct head *head = apply->head;
+    struct head_append append = {
+        .t_ms = entry->t_ms, .v_bits = entry->v_bits, .mark_seq = apply->mark_seq};
+
+    if (entry->t_ms < apply->window_min_ms || entry->t_ms >= apply->window_end_ms) {
+        apply->window_min_ms = floor_to(entry->t_ms, head->options.block_range_ms);
+        apply->window_end_ms = apply->window_min_ms + head->options.block_range_ms;
+    }
+    if (apply->replay && in_flushed_window(apply, entry->t_ms)) {
+        /* It is in a block; what comes later is judged by it all the same. */
+        if (hot->count > 0)
+            head_chunk_seal(head, hot);
+        hot->t_ms = entry->t_ms;
+        hot->v_bits = entry->v_bits;
+        return;
+    }
+    append.window_min_ms = apply->window_min_ms;
+    apply->chunks += head_chunk_append(head, hot, &append);
+    apply->appended++;
+    apply->t_min_ms = entry->t_ms < apply->t_min_ms ? entry->t_ms : apply->t_min_ms;
+    apply->t_max_ms = entry->t_ms > apply->t_max_ms ? entry->t_ms : apply->t_max_ms;
+}
+
+static enum append_verdict apply_judge(const struct head_apply *apply, const struct series_hot *hot,
+                                       const struct head_entry *entry)
+{
+    if (entry->t_ms < apply->bound_ms)
+        return APPEND_TOO_OLD;
+    if (entry->t_ms > hot->t_ms)
+        return APPEND_OK;
+    if (entry->t_ms < hot->t_ms)
+        return APPEND_OUT_OF_ORDER;
+    return entry->v_bits == hot->v_bits ? APPEND_DUPLICATE_SAME : APPEND_DUPLICATE;
+}
+
+static enum append_verdict apply_entry(struct head_apply *apply, const struct head_entry *entry)
+{
+    const uint32_t i = head_slab_index(entry->ref.slot);
+    struct series_hot *hot;
+    enum append_verdict verdict;
+    uint32_t state;
+
+    if (!apply_enter(apply, entry->ref.slot))
+        return APPEND_UNKNOWN_REF;
+    state = atomic_load_explicit(&apply->slab->state[i], memory_order_relaxed);
+    if ((state & ~HEAD_STATE_DYING) != entry->ref.gen)
+        return APPEND_UNKNOWN_REF;
+    hot = &apply->slab->hot[i];
+    if (apply->replay && apply->seq <= apply->slab_seq) {
+        if (entry->t_ms > apply->tenant->t_max_ms && entry->t_ms >= apply->bound_ms)
+            apply->tenant->t_max_ms = entry->t_ms;
+        return APPEND_OK; /* the checkpoint has judged it */
+    }
+    verdict = apply_judge(apply, hot, entry);
+    if (verdict != APPEND_OK)
+        return verdict;
+    if (entry->t_ms > apply->tenant->t_max_ms)
+        apply->tenant->t_max_ms = entry->t_ms;
+    apply_append(apply, hot, entry);
+    return APPEND_OK;
+}
+
+/* Asks for the memory that a later entry will touch. Its slab is locked if it is the present one,
+ * so that its chunk may be looked up too. */
+static inline void apply_prefetch(const struct head_apply *apply, const struct head_entry *entry)
+{
+    const uint32_t number = entry->ref.slot >> HEAD_SLAB_SHIFT;
+    const struct series_hot *hot;
+
+    if (apply->slab == NULL || number != apply->slab_number)
+        return;
+    hot = &apply->slab->hot[head_slab_index(entry->ref.slot)];
+    if (hot->open != NULL)
+        __builtin_prefetch(hot->open + hot->bit_count / 8, 1);
+}
+
+static void apply_prefetch_hot(const struct head *head, const struct head_entry *entry)
+{
+    const struct head_slab *slab;
+
+    if (entry->ref.slot >= (uint32_t)HEAD_SLAB_COUNT_MAX << HEAD_SLAB_SHIFT)
+        return;
+    slab = head_slab_of(head, entry->ref.slot);
+    if (slab != NULL)
+        __builtin_prefetch(&slab->hot[head_slab_index(entry->ref.slot)], 1);
+}
+
+static void apply_explain(struct head_apply *apply)
+{
+    struct append_result *result = apply->result;
+    struct arena arena;
+
+    arena_init(&arena, NULL, 0);
+    for (int i = 0; i < APPEND_VERDICT_COUNT; i++) {
+        const struct head_entry *entry = &apply->first[i];
+        struct label_set labels = {0};
+
+        result->counts[i] += apply->counts[i];
+        if (append_verdict_stored((enum append_verdict)i) || apply->counts[i] == 0)
+            continue;
+        if (i != APPEND_UNKNOWN_REF &&
+            head_series_labels(apply->head, entry->ref.slot, &arena, &labels) != ERR_OK)
+            labels = (struct label_set){0};
+        head_txn_explain(result, (enum append_verdict)i, entry->t_ms, labels);
+    }
+    result->stored[APPEND_FLOAT] += apply->counts[APPEND_OK] + apply->counts[APPEND_DUPLICATE_SAME];
+    arena_fini(&arena);
+}
+
+static void apply_count(struct head_apply *apply)
+{
+    struct head_metrics *metrics = &apply->head->metrics;
+    const uint32_t *counts = apply->counts;
+
+    if (counts[APPEND_OUT_OF_ORDER] > 0)
+        metric_add(&metrics->out_of_order, counts[APPEND_OUT_OF_ORDER]);
+    if (counts[APPEND_TOO_OLD] > 0)
+        metric_add(&metrics->out_of_bound, counts[APPEND_TOO_OLD]);
+    if (counts[APPEND_DUPLICATE] > 0)
+        metric_add(&metrics->duplicates, counts[APPEND_DUPLICATE]);
+    if (counts[APPEND_UNKNOWN_REF] > 0)
+        metric_add(apply->replay ? &metrics->replay_unknown : &metrics->unknown_ref,
+                   counts[APPEND_UNKNOWN_REF]);
+}
+
+enum err head_apply_record(struct head_apply *apply, struct slice payload)
+{
+    struct head *head = apply->head;
+    struct head_entry entries[HEAD_RECORD_BATCH];
+    struct head_record_reader reader;
+    struct slice tenant;
+    unsigned count;
+
+    if (head_record_open_samples(&reader, payload, &tenant) != ERR_OK)
+        return ERR_CORRUPT;
+    apply->tenant = head_tenant_find(head, tenant);
+    if (apply->tenant == NULL)
+        return ERR_CORRUPT;
+    /* The bound holds for the whole transaction, whatever it brings itself. */
+    apply->bound_ms = HEAD_T_NONE + 1;
+    if (apply->tenant->t_max_ms > HEAD_T_NONE + head->options.block_range_ms)
+        apply->bound_ms = apply->tenant->t_max_ms - head->options.block_range_ms / 2;
+    for (int i = 0; i < APPEND_VERDICT_COUNT; i++)
+        apply->counts[i] = 0;
+    while ((count = head_record_next(&reader, entries)) > 0) {
+        for (unsigned i = 0; i < count; i++)
+            apply_prefetch_hot(head, &entries[i]);
+        for (unsigned i = 0; i < count; i++) {
+            enum append_verdict verdict;
+
+            if (i + PREFETCH_AHEAD < count)
+                apply_prefetch(apply, &entries[i + PREFETCH_AHEAD]);
+            verdict = apply_entry(apply, &entries[i]);
+            if (apply->counts[verdict]++ == 0)
+                apply->first[verdict] = entries[i];
+            if (verdict == APPEND_UNKNOWN_REF && entries[i].ref.gen > head->gen_next &&
+                apply->replay && entries[i].ref.gen <= HEAD_GEN_MAX)
+                head->gen_next = entries[i].ref.gen;
+        }
+    }
+    apply_unlock(apply);
+    if (apply->result != NULL)
+        apply_explain(apply);
+    apply_count(apply);
+    return reader.err;
+}
+
+static void min_store(_Atomic int64_t *at, int64_t value)
+{
+    int64_t old = atomic_load(at);
+
+    while (value < old && !atomic_compare_exchange_weak(at, &old, value))
+        ;
+}
+
+static void max_store(_Atomic int64_t *at, int64_t value)
+{
+    int64_t old = atomic_load(at);
+
+    while (value > old && !atomic_compare_exchange_weak(at, &old, value))
+        ;
+}
+
+void head_apply_publish(struct head_apply *apply)
+{
+    struct head *head = apply->head;
+
+    atomic_fetch_add(&head->sample_count, apply->appended);
+    atomic_fetch_add(&head->chunk_count, apply->chunks);
+    metric_add(&head->metrics.chunks_created, apply->chunks);
+    if (!apply->replay)
+        metric_add(&head->metrics.samples_appended, apply->appended);
+    if (apply->appended > 0) {
+        min_store(&head->t_min_ms, apply->t_min_ms);
+        min_store(&head->t_min_next_ms, apply->t_min_ms);
+        max_store(&head->t_max_ms, apply->t_max_ms);
+    }
+}
+
+/* ---- groups ---- */
+
+/* Notes what today's readers may see, so that marks that nobody needs are dropped. A reader that
+ * comes while the group is applied sees what is published now. */
+static void apply_note_readers(struct head *head)
+{
+    static const enum head_guard_kind kinds[] = {HEAD_GUARD_READER, HEAD_GUARD_FLUSH};
+
+    pthread_mutex_lock(&head->guards_lock);
+    head->low_seq = atomic_load(&head->watermark);
+    head->cut_count = 0;
+    for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+        LIST_EACH(&head->guards[kinds[k]], node)
+        {
+            const uint64_t seq = CONTAINER_OF(node, struct head_guard, node)->watermark;
+
+            if (seq < head->low_seq)
+                head->low_seq = seq;
+            if (head->cut_count > 0 && head->cuts[head->cut_count - 1] == seq)
+                continue;
+            if (head->cut_count + 1 >= head->cut_cap) {
+                head->cut_cap = head->cut_cap == 0 ? 16 : head->cut_cap * 2;
+                head->cuts = mem_realloc(head->cuts, head->cut_cap * sizeof(*head->cuts));
+            }
+            head->cuts[head->cut_count++] = seq;
+        }
+    }
+    pthread_mutex_unlock(&head->guards_lock);
+}
+
+/* Shows the group to new readers. */
+static void apply_show(struct head *head, const struct wal_record *first, uint64_t seq)
+{
+    pthread_mutex_lock(&head->guards_lock);
+    for (const struct wal_record *record = first; record != NULL; record = record->next) {
+        struct head_tenant *tenant;
+
+        if (record->kind != WAL_SAMPLES)
+            continue;
+        tenant = CONTAINER_OF(record, struct head_txn, record)->tenant;
+        tenant->t_max_published_ms = tenant->t_max_ms;
+    }
+    atomic_store_explicit(&head->watermark, seq, memory_order_release);
+    pthread_mutex_unlock(&head->guards_lock);
+}
+
+/* Answers the transactions, frees series records. */
+static void apply_answer(struct head *head, struct wal_record *first, enum err err)
+{
+    while (first != NULL) {
+        struct wal_record *next = first->next;
+
+        if (first->kind == WAL_SERIES)
+            head_series_free_record(first);
+        else if (!head->closing)
+            head_txn_finish(CONTAINER_OF(first, struct head_txn, record), err);
+        first = next;
+    }
+}
+
+static void apply_records(struct head *head, struct wal_record *first, uint64_t seq)
+{
+    struct head_apply apply = {
+        .head = head, .mark_seq = seq, .t_min_ms = INT64_MAX, .t_max_ms = INT64_MIN};
+    const uint64_t start_ns = env_mono_ns(head->options.env);
+
+    pthread_mutex_lock(&head->gate);
+    apply_note_readers(head);
+    for (struct wal_record *record = first; record != NULL; record = record->next) {
+        enum err err;
+
+        if (record->kind != WAL_SAMPLES)
+            continue;
+        apply.seq = record->seq;
+        apply.result = &CONTAINER_OF(record, struct head_txn, record)->result;
+        err = head_apply_record(&apply, record->payload);
+        ASSERT(err == ERR_OK); /* our own bytes, never out of memory */
+    }
+    head_apply_publish(&apply);
+    apply_show(head, first, seq);
+    pthread_mutex_unlock(&head->gate);
+    metric_observe(&head->metrics.apply_seconds,
+                   (double)(env_mono_ns(head->options.env) - start_ns) / 1e9);
+    apply_answer(head, first, ERR_OK);
+}
+
+static void apply_note_done(struct head *head, uint64_t done)
+{
+    struct env_op *op = NULL;
+
+    pthread_mutex_lock(&head->apply_lock);
+    head->apply_done = done;
+    if (head->barrier != NULL && done >= head->barrier_target) {
+        op = head->barrier;
+        head->barrier = NULL;
+    }
+    pthread_mutex_unlock(&head->apply_lock);
+    if (op != NULL)
+        env_complete(head->options.env, op, ERR_OK);
+}
+
+enum err head_apply_barrier(struct head *head)
+{
+    struct env_op op = {0};
+    bool waits;
+
+    pthread_mutex_lock(&head->apply_lock);
+    ASSERT(head->barrier == NULL);
+    waits = head->apply_done < head->apply_handed;
+    if (waits) {
+        head->barrier = &op;
+        head->barrier_target = head->apply_handed;
+    }
+    pthread_mutex_unlock(&head->apply_lock);
+    return waits ? env_wait(head->options.env, &op, 0) : ERR_OK;
+}
+
+static void on_apply_run(struct env_job *job)
+{
+    struct head *head = CONTAINER_OF(job, struct head, apply_job);
+
+    for (;;) {
+        struct wal_record *first;
+        uint64_t seq = 0, handed;
+
+        pthread_mutex_lock(&head->apply_lock);
+        first = head->apply_first;
+        handed = head->apply_handed;
+        if (first != NULL)
+            seq = head->apply_last->seq;
+        head->apply_first = head->apply_last = NULL;
+        pthread_mutex_unlock(&head->apply_lock);
+        if (first == NULL)
+            return;
+        apply_records(head, first, seq);
+        apply_note_done(head, handed);
+    }
+}
+
+static void on_apply_done(struct env_job *job)
+{
+    struct head *head = CONTAINER_OF(job, struct head, apply_job);
+    bool again;
+
+    if (job->err != ERR_OK)
+        on_apply_run(job); /* the pool is ending, but what is durable must be shown and answered */
+    for (;;) {
+        pthread_mutex_lock(&head->apply_lock);
+        again = head->apply_first != NULL;
+        if (again) {
+            job->cancelled = false;
+            if (env_submit(head->options.env, ENV_POOL_INGEST, job) == ERR_OK)
+                again = false;
+        } else {
+            head->apply_busy = false;
+        }
+        pthread_mutex_unlock(&head->apply_lock);
+        if (!again)
+            return;
+        on_apply_run(job);
+    }
+}
+
+void head_apply_group(void *owner, struct wal_record *first, enum err err)
+{
+    struct head *head = owner;
+    struct wal_record *last = first;
+    bool run_here = false;
+
+    if (err != ERR_OK) {
+        apply_answer(head, first, err);
+        return;
+    }
+    while (last->next != NULL)
+        last = last->next;
+    pthread_mutex_lock(&head->apply_lock);
+    if (head->apply_last != NULL)
+        head->apply_last->next = first;
+    else
+        head->apply_first = first;
+    head->apply_last = last;
+    head->apply_handed++;
+    if (!head->apply_busy) {
+        head->apply_busy = true;
+        head->apply_job.cancelled = false;
+        run_here = env_submit(head->options.env, ENV_POOL_INGEST, &head->apply_job) != ERR_OK;
+    }
+    pthread_mutex_unlock(&head->apply_lock);
+    if (run_here) { /* the pool has no room: it is durable, so it must be applied */
+        head->apply_job.err = ERR_OK;
+        on_apply_run(&head->apply_job);
+        on_apply_done(&head->apply_job);
+    }
+}
+
+void head_apply_init(struct head *head)
+{
+    head->apply_job = (struct env_job){.run = on_apply_run, .done = on_apply_done, .priority = 2};
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/head_read.h"
+
+#include <stdlib.h>
+
+/* ---- order ---- */
+
+/* Interned pairs: the same pointer is the same label, so most comparisons read no text. */
+static int series_cmp(const void *a, const void *b)
+{
+    const struct head_read_series *x = a;
+    const struct head_read_series *y = b;
+    const uint32_t count = x->pair_count < y->pair_count ? x->pair_count : y->pair_count;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct head_pair *p = x->pairs[i], *q = y->pairs[i];
+        int order;
+
+        if (p == q)
+            continue;
+        if (p->name != q->name) {
+            order = slice_cmp(head_pair_label(p).name, head_pair_label(q).name);
+            if (order != 0)
+                return order;
+        }
+        order = slice_cmp(head_pair_label(p).value, head_pair_label(q).value);
+        if (order != 0)
+            return order;
+    }
+    return x->pair_count < y->pair_count ? -1 : x->pair_count > y->pair_count;
+}
+
+enum err head_read_sort(struct head_index *index, const struct head *head, struct arena *arena,
+                        const struct head_slots *slots, struct head_read_list *list)
+{
+    *list = (struct head_read_list){0};
+    if (slots->count == 0)
+        return ERR_OK;
+    list->items = arena_alloc(arena, slots->count * sizeof(*list->items));
+    if (list->items == NULL)
+        return ERR_LIMIT;
+    for (uint32_t i = 0; i < slots->count; i++) {
+        const uint32_t slot = slots->items[i];
+        const struct series_cold *cold = &head_slab_of(head, slot)->cold[head_slab_index(slot)];
+        struct head_read_series *series = &list->items[list->count++];
+
+        *series = (struct head_read_series){.slot = slot, .pair_count = cold->label_count};
+        series->pairs = arena_alloc(arena, cold->label_count * sizeof(*series->pairs));
+        if (series->pairs == NULL)
+            return ERR_LIMIT;
+        pthread_rwlock_rdlock(&index->lock);
+        head_index_get_pairs(index, cold->labels, cold->label_count, series->pairs);
+        pthread_rwlock_unlock(&index->lock);
+    }
+    qsort(list->items, list->count, sizeof(*list->items), series_cmp);
+    return ERR_OK;
+}
+
+struct label_set head_read_labels(const struct head_read_series *series, struct arena *arena)
+{
+    struct label *items = arena_alloc(arena, series->pair_count * sizeof(*items));
+
+    if (items != NULL)
+        for (uint32_t i = 0; i < series->pair_count; i++)
+            items[i] = head_pair_label(series->pairs[i]);
+    return (struct label_set){items, series->pair_count};
+}
+
+/* ---- samples ---- */
+
+struct cursor_chunk {
+    struct slice bytes; /* of a sealed chunk, or a copy */
+    int64_t t_max_ms;
+    uint32_t visible; /* samples that may be seen */
+};
+
+struct head_cursor {
+    struct sample_cursor cursor; /* first */
+    struct xor_iter it;
+    int64_t t_min_ms, t_max_ms;
+    struct source_stats *stats;
+    uint32_t chunk_index, chunk_count;
+    uint32_t left; /* of the chunk under `it` */
+    bool is_open;  /* `it` is on chunk_index */
+    struct cursor_chunk chunks[];
+};
+
+/* Stands on the next chunk that may have samples of the range. */
+static bool cursor_enter_chunk(struct head_cursor *cursor)
+{
+    while (cursor->chunk_index < cursor->chunk_count) {
+        const struct cursor_chunk *chunk = &cursor->chunks[cursor->chunk_index];
+
+        if (chunk->t_max_ms >= cursor->t_min_ms) {
+            xor_iter_init(&cursor->it, chunk->bytes);
+            cursor->left = chunk->visible;
+            cursor->is_open = true;
+            return true;
+        }
+        cursor->chunk_index++;
+    }
+    return false;
+}
+
+static bool cursor_next(struct sample_cursor *base, struct sample_columns *columns)
+{
+    struct head_cursor *cursor = CONTAINER_OF(base, struct head_cursor, cursor);
+    uint32_t count = 0;
+
+    while (count < SOURCE_BATCH && base->err == ERR_OK) {
+        struct sample sample;
+
+        if (!cursor->is_open && !cursor_enter_chunk(cursor))
+            break;
+        if (cursor->left == 0 || !xor_iter_next(&cursor->it, &sample)) {
+            base->err = cursor->it.err;
+            cursor->is_open = false;
+            cursor->chunk_index++;
+            continue;
+        }
+        cursor->left--;
+        if (sample.t_ms < cursor->t_min_ms)
+            continue;
+        if (sample.t_ms > cursor->t_max_ms) {
+            cursor->is_open = false;
+            cursor->chunk_index = cursor->chunk_count;
+            break;
+        }
+        columns->t_ms[count] = sample.t_ms;
+        columns->v[count++] = sample.v;
+    }
+    columns->count = count;
+    columns->kind = SAMPLE_FLOAT;
+    columns->start_t_ms = NULL;
+    if (cursor->stats != NULL)
+        cursor->stats->samples += count;
+    return count > 0;
+}
+
+static void cursor_seek(struct sample_cursor *base, int64_t t_ms)
+{
+    struct head_cursor *cursor = CONTAINER_OF(base, struct head_cursor, cursor);
+
+    if (t_ms <= cursor->t_min_ms)
+        return;
+    cursor->t_min_ms = t_ms;
+    if (cursor->is_open && cursor->chunks[cursor->chunk_index].t_max_ms < t_ms) {
+        cursor->is_open = false;
+        cursor->chunk_index++;
+    }
+}
+
+static const struct sample_cursor_ops cursor_ops = {.next = cursor_next, .seek = cursor_seek};
+
+static bool chunk_meets(const struct head_chunk *chunk, const struct head_read_range *range)
+{
+    return chunk->t_max_ms >= range->t_min_ms && head_chunk_t_min(chunk) <= range->t_max_ms;
+}
+
+/* Fills the cursor from its end, the newest chunk first. */
+static void cursor_fill(struct head_cursor *cursor, const struct series_hot *hot,
+                        const struct head_read_range *range, void *copy)
+{
+    uint64_t hidden = head_chunk_hidden(hot, range->watermark);
+    uint32_t at = cursor->chunk_count;
+
+    if (hot->count > 0) {
+        const uint32_t count = hot->count;
+        const uint32_t visible = hidden >= count ? 0 : count - (uint32_t)hidden;
+
+        hidden -= count - visible;
+        if (copy != NULL && visible > 0) {
+            const size_t size = ((size_t)hot->bit_count + 7) / 8;
+
+            memcpy(copy, hot->open, size);
+            cursor->chunks[--at] = (struct cursor_chunk){
+                .bytes = slice_of(copy, size), .t_max_ms = hot->t_ms, .visible = visible};
+        }
+    }
+    for (const struct head_chunk *chunk = hot->sealed; chunk != NULL; chunk = chunk->prev) {
+        const uint32_t visible = hidden >= chunk->count ? 0 : chunk->count - (uint32_t)hidden;
+
+        hidden -= chunk->count - visible;
+        if (visible == 0 || !chunk_meets(chunk, range))
+            continue;
+        cursor->chunks[--at] = (struct cursor_chunk){.bytes = slice_of(chunk->bytes, chunk->size),
+                                                     .t_max_ms = chunk->t_max_ms,
+                                                     .visible = visible};
+    }
+    cursor->chunk_index = at;
+}
+
+/* The slab is locked. */
+static enum err cursor_make(const struct series_hot *hot, const struct head_read_range *range,
+                            struct arena *arena, struct sample_cursor **out)
+{
+    struct head_cursor *cursor;
+    uint32_t count = 0;
+    size_t open_size = 0;
+    void *copy = NULL;
+
+    if (hot->count > 0 && hot->t_ms >= range->t_min_ms &&
+        head_chunk_open_t_min(hot) <= range->t_max_ms) {
+        open_size = ((size_t)hot->bit_count + 7) / 8;
+        count++;
+    }
+    for (const struct head_chunk *chunk = hot->sealed; chunk != NULL; chunk = chunk->prev)
+        count += chunk_meets(chunk, range);
+    *out = NULL;
+    if (count == 0)
+        return ERR_OK;
+    cursor = arena_alloc(arena, sizeof(*cursor) + count * sizeof(cursor->chunks[0]));
+    if (open_size > 0)
+        copy = arena_alloc(arena, open_size);
+    if (cursor == NULL || (open_size > 0 && copy == NULL))
+        return ERR_LIMIT;
+    *cursor = (struct head_cursor){.cursor.ops = &cursor_ops,
+                                   .t_min_ms = range->t_min_ms,
+                                   .t_max_ms = range->t_max_ms,
+                                   .stats = range->stats,
+                                   .chunk_count = count};
+    cursor_fill(cursor, hot, range, copy);
+    if (cursor->chunk_index == cursor->chunk_count)
+        return ERR_OK; /* all of it is too new for this reader */
+    if (range->stats != NULL) {
+        range->stats->series++;
+        range->stats->chunks += cursor->chunk_count - cursor->chunk_index;
+        for (uint32_t i = cursor->chunk_index; i < cursor->chunk_count; i++)
+            range->stats->bytes += cursor->chunks[i].bytes.len;
+    }
+    *out = &cursor->cursor;
+    return ERR_OK;
+}
+
+bool head_read_is_sure(const struct sample_cursor *base)
+{
+    const struct head_cursor *cursor = CONTAINER_OF(base, struct head_cursor, cursor);
+    const struct slice bytes = cursor->chunks[cursor->chunk_index].bytes;
+    int64_t t_ms;
+
+    /* A chunk behind another one begins in the range, or it would not be there. */
+    if (cursor->chunk_count - cursor->chunk_index > 1)
+        return true;
+    return bytes.len > 2 && varint_get_i64(bytes.data + 2, bytes.data + bytes.len, &t_ms) > 0 &&
+           t_ms >= cursor->t_min_ms;
+}
+
+enum err head_read_open(struct head *head, uint32_t slot, const struct head_read_range *range,
+                        struct arena *arena, struct sample_cursor **cursor)
+{
+    struct head_slab *slab = head_slab_of(head, slot);
+    enum err err;
+
+    pthread_mutex_lock(&slab->lock);
+    err = cursor_make(&slab->hot[head_slab_index(slot)], range, arena, cursor);
+    pthread_mutex_unlock(&slab->lock);
+    return err;
+}

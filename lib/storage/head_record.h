@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Payloads of the head's log records (docs/formats/wal.md): a new series, and the samples of one
+ * transaction. Life and replay read samples through the same reader.
+ *
+ *   series:  slot gen | tenant | label count | (name value)...        texts length-prefixed
+ *   samples: tenant | entry entry ...
+ *   entry:   control:u8 | slot and gen, if not the next one's | time, if not the one before | value
+ *
+ * A value is written without its trailing zero bytes, so small integers take two to four.
+ * Threads: plain values. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/endian.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "base/varint.h"
+#include "model/labels.h"
+
+enum {
+    HEAD_RECORD_LABELS_MAX = 4096,
+    HEAD_RECORD_ENTRY_SIZE_MAX = 1 + 3 * VARINT_SIZE_MAX + 8,
+    HEAD_RECORD_BATCH = 64,
+};
+
+/* Which series: where it lies, and which of the series that lay there one after the other. */
+struct head_ref {
+    uint32_t slot;
+    uint32_t gen; /* > 0, below 2^31 */
+};
+
+struct head_entry {
+    struct head_ref ref;
+    int64_t t_ms;
+    uint64_t v_bits;
+};
+
+/* ---- series ---- */
+
+void head_record_put_series(struct buf *buf, struct head_ref ref, struct slice tenant,
+                            struct label_set labels);
+
+struct head_record_series {
+    struct head_ref ref;
+    struct slice tenant; /* borrowed from the payload */
+    uint32_t label_count;
+    struct label labels[HEAD_RECORD_LABELS_MAX]; /* likewise; as many as label_count */
+};
+
+/* ERR_CORRUPT: cut short, not sorted, too many labels ... */
+enum err head_record_get_series(struct slice payload, struct head_record_series *series) MUST_USE;
+
+/* ---- samples ---- */
+
+enum {
+    HEAD_RECORD_SIZE_BITS = 0x0f, /* bytes of the value, 0 to 8 */
+    HEAD_RECORD_SAME_T = 0x10,
+    HEAD_RECORD_REF_SHIFT = 5,
+    HEAD_RECORD_REF_FULL = 0, /* zigzag slot delta, zigzag gen delta */
+    HEAD_RECORD_REF_NEXT = 1, /* slot and gen one up */
+    HEAD_RECORD_REF_SAME = 2,
+    HEAD_RECORD_REF_DELTA = 3, /* zigzag slot delta, which is the gen delta too */
+};
+
+/* What an entry is written against. */
+struct head_record_writer {
+    struct head_entry prev;
+};
+
+void head_record_start_samples(struct head_record_writer *writer, struct buf *buf,
+                               struct slice tenant);
+
+/* Writes at most HEAD_RECORD_ENTRY_SIZE_MAX bytes, though it may touch all of them. Returns how
+ * many. Inline: this is the hot path of a request. */
+static inline size_t head_record_put_entry(struct head_record_writer *writer, char *to,
+                                           const struct head_entry *entry)
+{
+    const uint32_t slot_delta = entry->ref.slot - writer->prev.ref.slot;
+    const uint32_t gen_delta = entry->ref.gen - writer->prev.ref.gen;
+    const unsigned zeros = entry->v_bits == 0 ? 8 : (unsigned)__builtin_ctzll(entry->v_bits) / 8;
+    const unsigned value_size = 8 - zeros;
+    unsigned control = value_size;
+    char *at = to + 1;
+
+    if (slot_delta == gen_delta && slot_delta <= 1) {
+        control |= (slot_delta == 1 ? (unsigned)HEAD_RECORD_REF_NEXT : HEAD_RECORD_REF_SAME)
+                   << HEAD_RECORD_REF_SHIFT;
+    } else {
+        at += varint_put_i64(at, (int32_t)slot_delta);
+        if (slot_delta == gen_delta)
+            control |= HEAD_RECORD_REF_DELTA << HEAD_RECORD_REF_SHIFT;
+        else
+            at += varint_put_i64(at, (int32_t)gen_delta);
+    }
+    if (entry->t_ms == writer->prev.t_ms)
+        control |= HEAD_RECORD_SAME_T;
+    else
+        at += varint_put_i64(at, (int64_t)((uint64_t)entry->t_ms - (uint64_t)writer->prev.t_ms));
+    endian_put_u64be(at, entry->v_bits);
+    to[0] = (char)control;
+    writer->prev = *entry;
+    return (size_t)(at - to) + value_size;
+}
+
+struct head_record_reader {
+    struct slice rest;
+    struct head_entry prev;
+    enum err err; /* sticky: ERR_CORRUPT */
+};
+
+/* Reads the tenant and stands before the first entry. */
+enum err head_record_open_samples(struct head_record_reader *reader, struct slice payload,
+                                  struct slice *tenant) MUST_USE;
+/* Up to HEAD_RECORD_BATCH entries; 0 at the end or on an error. */
+unsigned head_record_next(struct head_record_reader *reader,
+                          struct head_entry entries[HEAD_RECORD_BATCH]);

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "storage/head_internal.h"
+
+/* A transaction is its log record under construction: add encodes each sample, commit queues the
+ * record, apply reads it back. So there is one copy of the samples, and one reader in life and
+ * replay. */
+
+enum {
+    TXNS_FREE_MAX = 64,         /* kept for reuse, with their payload buffers */
+    PAYLOAD_KEPT_MAX = 1 << 20, /* bytes of a buffer that is kept */
+    PAYLOAD_ROOM = 4 << 10,     /* bytes by which a payload grows at least */
+};
+
+static struct head_txn *txn_of(struct append_txn *txn)
+{
+    return CONTAINER_OF(txn, struct head_txn, txn);
+}
+
+static struct head_txn *txn_new(struct head *head)
+{
+    struct head_txn *txn;
+
+    pthread_mutex_lock(&head->txns_lock);
+    txn = head->txns_free;
+    if (txn != NULL) {
+        head->txns_free = txn->next;
+        head->txn_count--;
+    }
+    pthread_mutex_unlock(&head->txns_lock);
+    if (txn != NULL)
+        return txn;
+    txn = mem_zalloc(1, sizeof(*txn));
+    txn->txn.appender = &head->appender;
+    txn->head = head;
+    buf_init(&txn->payload, WAL_PAYLOAD_SIZE_MAX);
+    return txn;
+}
+
+static void txn_free(struct head_txn *txn)
+{
+    buf_fini(&txn->payload);
+    mem_free(txn);
+}
+
+/* Gives back what begin took; the transaction may be used again. */
+static void txn_release(struct head_txn *txn)
+{
+    struct head *head = txn->head;
+    bool kept;
+
+    budget_give(txn->budget, txn->taken_bytes);
+    head_guard_leave(head, &txn->guard, HEAD_GUARD_TXN); /* nothing of head->wal is used below */
+    if (txn->payload.cap > PAYLOAD_KEPT_MAX)
+        buf_fini(&txn->payload);
+    pthread_mutex_lock(&head->txns_lock);
+    kept = head->txn_count < TXNS_FREE_MAX;
+    if (kept) {
+        txn->next = head->txns_free;
+        head->txns_free = txn;
+        head->txn_count++;
+    }
+    pthread_mutex_unlock(&head->txns_lock);
+    if (!kept)
+        txn_free(txn);
+}
+
+void head_txn_free_all(struct head *head)
+{
+    while (head->txns_free != NULL) {
+        struct head_txn *txn = head->txns_free;
+
+        head->txns_free = txn->next;
+        txn_free(txn);
+    }
+    LIST_EACH(&head->guards[HEAD_GUARD_TXN], node)
+    {
+        struct head_txn *txn = CONTAINER_OF(node, struct head_txn, guard.node);
+
+        list_remove(node);
+        txn_free(txn);
+    }
+}
+
+void head_txn_finish(struct head_txn *txn, enum err err)
+{
+    struct append_result *result = &txn->result;
+
+    result->err = err;
+    result->retryable = err != ERR_OK && err != ERR_TOO_LARGE;
+    if (err != ERR_OK) {
+        memset(result->counts, 0, sizeof(result->counts));
+        memset(result->stored, 0, sizeof(result->stored));
+    }
+    txn->done(txn->owner, result);
+    txn_release(txn);
+}
+
+void head_txn_explain(struct append_result *result, enum append_verdict verdict, int64_t t_ms,
+                      struct label_set labels)
+{
+    char *text = result->texts[verdict];
+    struct buf buf;
+
+    if (text[0] != '\0')
+        return;
+    buf_init(&buf, 64 << 10);
+    buf_printf(&buf, "%s: t=%lld ", append_verdict_text(verdict), (long long)t_ms);
+    label_set_print(&buf, labels);
+    if (buf.len >= APPEND_TEXT_SIZE) {
+        buf.len = APPEND_TEXT_SIZE - 4;
+        while (buf.len > 0 && ((uint8_t)buf.data[buf.len] & 0xc0) == 0x80)
+            buf.len--; /* not within a character */
+        buf_add_cstr(&buf, "...");
+    }
+    memcpy(text, buf.data, buf.len);
+    text[buf.len] = '\0';
+    buf_fini(&buf);
+}
+
+static enum err txn_begin(struct appender *appender, const struct append_options *options,
+                          struct append_txn **out, struct err_info *info)
+{
+    struct head *head = CONTAINER_OF(appender, struct head, appender);
+    struct head_tenant *tenant;
+    struct head_txn *txn;
+    enum err err = wal_check(head->wal);
+    bool stopping;
+
+    if (err != ERR_OK)
+        return err_set(info, err, "the write-ahead log takes no writes: %s", err_text(err));
+    tenant = head_tenant_find(head, options->tenant);
+    if (tenant == NULL)
+        tenant = head_tenant_make(head, options->tenant);
+    if (tenant == NULL)
+        return err_set(info, ERR_LIMIT, "limit of %u tenants reached", head->options.tenant_max);
+    txn = txn_new(head);
+    head_guard_enter(head, &txn->guard, HEAD_GUARD_TXN);
+    pthread_mutex_lock(&head->guards_lock);
+    stopping = head->stopping;
+    pthread_mutex_unlock(&head->guards_lock);
+    txn->tenant = tenant;
+    txn->budget = options->budget;
+    txn->taken_bytes = 0;
+    if (stopping) {
+        txn_release(txn);
+        return err_set(info, ERR_UNAVAILABLE, "the server is stopping");
+    }
+    txn->t_limit_ms = env_now_ms(head->options.env) + head->options.future_ms_max;
+    txn->deadline_ns = options->deadline_ns;
+    txn->sample_count = 0;
+    txn->err = ERR_OK;
+    memset(&txn->result, 0, offsetof(struct append_result, texts));
+    for (int i = 0; i < APPEND_VERDICT_COUNT; i++)
+        txn->result.texts[i][0] = '\0';
+    txn->result.series_created = 0;
+    buf_reset(&txn->payload);
+    head_record_start_samples(&txn->writer, &txn->payload, tenant->name);
+    *out = &txn->txn;
+    return ERR_OK;
+}
+
+static enum append_verdict txn_refuse(struct head_txn *txn, enum append_verdict verdict,
+                                      int64_t t_ms, struct label_set labels)
+{
+    txn->result.counts[verdict]++;
+    head_txn_explain(&txn->result, verdict, t_ms, labels);
+    return verdict;
+}
+
+static void txn_explain_limit(struct head_txn *txn)
+{
+    const struct head_options *options = &txn->head->options;
+    char *text = txn->result.texts[APPEND_LIMIT];
+
+    if (text[0] != '\0')
+        return;
+    if (options->tenant_series_max != 0 &&
+        atomic_load(&txn->tenant->series_count) >= options->tenant_series_max)
+        (void)snprintf(text, APPEND_TEXT_SIZE, "limit of %llu series in memory per tenant reached",
+                       (unsigned long long)options->tenant_series_max);
+    else
+        (void)snprintf(text, APPEND_TEXT_SIZE, "limit of %llu series in memory reached",
+                       (unsigned long long)options->series_max);
+}
+
+static enum append_verdict txn_resolve(struct append_txn *base, struct hash128 hash,
+                                       struct label_set labels, uint64_t *ref)
+{
+    struct head_txn *txn = txn_of(base);
+    const struct head_series_key key = {txn->tenant, hash, labels};
+    struct head_ref found;
+    bool created;
+    const enum err err = head_series_resolve(txn->head, &key, &found, &created);
+
+    if (err == ERR_TOO_LARGE) {
+        head_txn_explain(&txn->result, APPEND_BAD_LABELS, 0, labels);
+        return APPEND_BAD_LABELS;
+    }
+    if (err != ERR_OK) {
+        txn_explain_limit(txn);
+        return APPEND_LIMIT;
+    }
+    txn->result.series_created += created;
+    *ref = (uint64_t)found.gen << 32 | found.slot;
+    return APPEND_OK;
+}
+
+/* Room for one more entry. */
+static bool txn_grow(struct head_txn *txn)
+{
+    const size_t used = txn->payload.len;
+    const size_t more = used < PAYLOAD_ROOM ? PAYLOAD_ROOM : used;
+    const size_t size_max = txn->head->options.wal_segment_size / 2;
+
+    if (used + HEAD_RECORD_ENTRY_SIZE_MAX > size_max)
+        return false;
+    if (txn->taken_bytes < used + more) {
+        if (budget_take(txn->budget, used + more - txn->taken_bytes, NULL) != ERR_OK)
+            return false;
+        txn->taken_bytes = used + more;
+    }
+    if (buf_reserve(&txn->payload, more) != NULL)
+        return true;
+    txn->payload.err = ERR_OK;
+    return buf_reserve(&txn->payload, HEAD_RECORD_ENTRY_SIZE_MAX) != NULL;
+}
+
+/* Labels of a reference, for a text. */
+static enum append_verdict txn_refuse_ref(struct head_txn *txn, enum append_verdict verdict,
+                                          int64_t t_ms, uint32_t slot)
+{
+    struct label_set labels = {0};
+    struct arena arena;
+
+    arena_init(&arena, NULL, 0);
+    if (txn->result.texts[verdict][0] == '\0' &&
+        head_series_labels(txn->head, slot, &arena, &labels) != ERR_OK)
+        labels = (struct label_set){0};
+    (void)txn_refuse(txn, verdict, t_ms, labels);
+    arena_fini(&arena);
+    return verdict;
+}
+
+static enum append_verdict txn_refuse_kind(struct head_txn *txn, const struct series_key *key,
+                                           const struct append_item *item)
+{
+    const enum append_verdict verdict = item->kind == APPEND_HISTOGRAM  ? APPEND_HISTOGRAMS_OFF
+                                        : item->kind == APPEND_EXEMPLAR ? APPEND_EXEMPLARS_OFF
+                                                                        : APPEND_METADATA_OFF;
+
+    return txn_refuse(txn, verdict, item->t_ms, key->labels);
+}
+
+static enum append_verdict txn_add(struct append_txn *base, const struct series_key *key,
+                                   const struct append_item *item)
+{
+    struct head_txn *txn = txn_of(base);
+    struct buf *payload = &txn->payload;
+    struct head_entry entry = {.t_ms = item->t_ms};
+    uint64_t ref = key->ref;
+
+    if (__builtin_expect(item->kind != APPEND_FLOAT, 0))
+        return txn_refuse_kind(txn, key, item);
+    if (ref == 0) {
+        const enum append_verdict verdict = txn_resolve(base, key->hash, key->labels, &ref);
+
+        if (verdict != APPEND_OK) {
+            txn->result.counts[verdict]++;
+            return verdict;
+        }
+    }
+    entry.ref = (struct head_ref){(uint32_t)ref, (uint32_t)(ref >> 32)};
+    if (__builtin_expect(!head_series_is(txn->head, entry.ref), 0))
+        return APPEND_UNKNOWN_REF; /* not counted: the caller resolves and adds again */
+    if (__builtin_expect(item->t_ms > txn->t_limit_ms, 0))
+        return txn_refuse_ref(txn, APPEND_TOO_NEW, item->t_ms, entry.ref.slot);
+    if (__builtin_expect(payload->cap - payload->len < HEAD_RECORD_ENTRY_SIZE_MAX ||
+                             payload->len >= txn->taken_bytes,
+                         0) &&
+        !txn_grow(txn)) {
+        txn->err = ERR_TOO_LARGE;
+        return txn_refuse_ref(txn, APPEND_LIMIT, item->t_ms, entry.ref.slot);
+    }
+    entry.v_bits = sample_value_bits(item->v);
+    payload->len += head_record_put_entry(&txn->writer, payload->data + payload->len, &entry);
+    txn->sample_count++;
+    return APPEND_OK;
+}
+
+static void txn_commit(struct append_txn *base, append_done_fn *done, void *owner)
+{
+    struct head_txn *txn = txn_of(base);
+    struct head *head = txn->head;
+    enum err err;
+
+    txn->done = done;
+    txn->owner = owner;
+    if (txn->sample_count == 0) {
+        head_txn_finish(txn, ERR_OK);
+        return;
+    }
+    if (txn->deadline_ns != 0 && env_mono_ns(head->options.env) > txn->deadline_ns) {
+        head_txn_finish(txn, ERR_DEADLINE);
+        return;
+    }
+    txn->record = (struct wal_record){.payload = buf_slice(&txn->payload),
+                                      .payload_crc = crc32c_slice(buf_slice(&txn->payload)),
+                                      .kind = WAL_SAMPLES};
+    err = wal_append(head->wal, &txn->record);
+    if (err != ERR_OK)
+        head_txn_finish(txn, err);
+}
+
+static void txn_abort(struct append_txn *base)
+{
+    txn_release(txn_of(base));
+}
+
+const struct appender_ops head_txn_ops = {.begin = txn_begin,
+                                          .resolve = txn_resolve,
+                                          .add = txn_add,
+                                          .commit = txn_commit,
+                                          .abort = txn_abort};
