@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Prometheus text 0.0.4. Line by line; spaces and tabs are free between the parts of a line, blank
- * lines and comments are skipped, the last line end may be missing. */
+ * lines and comments are skipped, the last line end may be missing. Space before a name belongs to
+ * nothing (Prometheus 3.5 takes it into the name; no exporter writes it). */
 #include "base/number.h"
 #include "base/utf8.h"
 #include "codec/exposition_internal.h"
