@@ -8,8 +8,9 @@
  * as long as they never meet. So an output series is made of pairs (many, one); nearly always of
  * one pair, which is then computed window by window. What is not so simple is held whole:
  *
- *   - the one side of a group that several pairs use, or that has several series: checked before
- *     anything else, because two values at one step are an error even if nothing matches them;
+ *   - a series that several pairs use;
+ *   - the one side of a group if it has several series: checked before anything else, because two
+ *     values at one step are an error even if nothing matches them;
  *   - an output series of several pairs. */
 
 #include "promql/eval.h"
@@ -38,8 +39,9 @@ struct vector_binary_stage {
     uint32_t group_count;
     struct match_pair *pairs;
     uint32_t pair_count, pair_cap;
-    uint32_t *output_first;        /* [series_count] */
-    struct promql_held **one_held; /* [one's series]; NULL: pulled when needed */
+    uint32_t *output_first; /* [series_count] */
+    /* [series of the side]; NULL: pulled when needed. */
+    struct promql_held **one_held, **many_held;
     uint64_t **matched; /* [groups] one-to-one with several on the many side: steps that matched */
     uint64_t *doubled;  /* steps where the one side has two values in a group; NULL: nowhere */
     uint32_t doubled_pair[2];
@@ -211,8 +213,11 @@ static enum err make_outputs(struct vector_binary_stage *self)
         return err;
     self->output_first = arena_alloc(eval->arena, outputs.count * sizeof(uint32_t));
     self->one_held = ARENA_ARRAY(eval->arena, struct promql_held *, self->one.stage->series_count);
+    self->many_held =
+        ARENA_ARRAY(eval->arena, struct promql_held *, self->many.stage->series_count);
     self->matched = ARENA_ARRAY(eval->arena, uint64_t *, self->group_count);
-    if (self->output_first == NULL || self->one_held == NULL || self->matched == NULL)
+    if (self->output_first == NULL || self->one_held == NULL || self->many_held == NULL ||
+        self->matched == NULL)
         return no_room(self);
     for (uint32_t i = 0; i < outputs.count; i++)
         self->output_first[i] = NONE;
@@ -277,7 +282,9 @@ static enum err refuse_histograms(struct vector_binary_stage *self)
 
 /* ---- the one side ---- */
 
-static enum err hold_one(struct vector_binary_stage *self, uint32_t series)
+/* All steps of a series of a side; read through `column`. */
+static enum err hold_series(struct vector_binary_stage *self, const struct match_side *side,
+                            uint32_t series, struct promql_column *column, struct promql_held **out)
 {
     struct promql_eval *eval = self->stage.eval;
     struct promql_held *held = ARENA_NEW(eval->arena, struct promql_held);
@@ -289,13 +296,17 @@ static enum err hold_one(struct vector_binary_stage *self, uint32_t series)
     for (uint32_t w = 0; w < promql_grid_windows(self->stage.grid) && err == ERR_OK; w++) {
         uint32_t clash;
 
-        err = promql_stage_column(self->one.stage, (struct promql_cell){series, w},
-                                  &self->one_column);
+        err = promql_stage_column(side->stage, (struct promql_cell){series, w}, column);
         if (err == ERR_OK)
-            err = promql_held_add(held, eval, w, &self->one_column, &clash);
+            err = promql_held_add(held, eval, w, column, &clash);
     }
-    self->one_held[series] = held;
+    *out = held;
     return err;
+}
+
+static enum err hold_one(struct vector_binary_stage *self, uint32_t series)
+{
+    return hold_series(self, &self->one, series, &self->one_column, &self->one_held[series]);
 }
 
 static size_t grid_words(const struct vector_binary_stage *self)
@@ -389,17 +400,32 @@ static enum err one_window(struct vector_binary_stage *self, const struct match_
                            uint32_t window)
 {
     const uint32_t group = self->many.group[pair->many];
+    enum err err = ERR_OK;
 
     if (self->one_held[pair->one] == NULL && !group_has_many(&self->many, group))
         return promql_stage_column(self->one.stage, (struct promql_cell){pair->one, window},
                                    &self->one_column);
-    if (self->one_held[pair->one] == NULL) {
-        const enum err err = hold_one(self, pair->one);
-
-        if (err != ERR_OK)
-            return err;
-    }
+    if (self->one_held[pair->one] == NULL)
+        err = hold_one(self, pair->one);
+    if (err != ERR_OK)
+        return err;
     return promql_held_get(self->one_held[pair->one], self->stage.eval, window, &self->one_column);
+}
+
+static enum err many_window(struct vector_binary_stage *self, const struct match_pair *pair,
+                            uint32_t window)
+{
+    struct promql_held **held = &self->many_held[pair->many];
+    enum err err = ERR_OK;
+
+    if (!group_has_many(&self->one, self->many.group[pair->many]))
+        return promql_stage_column(self->many.stage, (struct promql_cell){pair->many, window},
+                                   &self->many_column);
+    if (*held == NULL)
+        err = hold_series(self, &self->many, pair->many, &self->many_column, held);
+    if (err != ERR_OK)
+        return err;
+    return promql_held_get(*held, self->stage.eval, window, &self->many_column);
 }
 
 /* Several series of the many side in a one-to-one group may not match at the same step. */
@@ -424,8 +450,7 @@ static enum err note_matched(struct vector_binary_stage *self, const struct matc
 static enum err pair_window(struct vector_binary_stage *self, const struct match_pair *pair,
                             uint32_t window, struct promql_column *out)
 {
-    enum err err = promql_stage_column(self->many.stage, (struct promql_cell){pair->many, window},
-                                       &self->many_column);
+    enum err err = many_window(self, pair, window);
 
     if (err == ERR_OK)
         err = one_window(self, pair, window);
