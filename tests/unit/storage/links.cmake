@@ -1,0 +1,1 @@
+list(APPEND links nx_lib_net)
