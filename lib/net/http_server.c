@@ -35,7 +35,8 @@ enum {
     HTTP_HANDSHAKE_TIMEOUT_MS = 10 * 1000,
 };
 
-#define HTTP_BODY_SIZE_MAX ((size_t)64 << 20)
+#define HTTP_BODY_SIZE_MAX  ((size_t)64 << 20)
+#define HTTP_INPUT_SIZE_MAX ((size_t)1 << 30)
 
 static const struct metric_buckets http_duration_buckets = {9,
                                                             {0.1, 0.2, 0.4, 1, 3, 8, 20, 60, 120}};
@@ -163,6 +164,8 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
 {
     struct http_server *server = CONTAINER_OF(poll, struct http_server, acceptor);
 
+    uint64_t swallowed;
+
     (void)events;
     for (int i = 0; status == 0 && i < HTTP_ACCEPT_BURST; i++) {
         const int fd = http_server_accept(server->listen_fd);
@@ -170,8 +173,11 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
         if (fd >= 0) {
             http_server_deal(server, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            log_warn(server->options.log, "cannot accept a connection",
-                     F_STR("err", strerror(errno)));
+            const int saved = errno;
+
+            if (log_limiter_pass(&server->complaints, server->options.log, &swallowed))
+                log_warn(server->options.log, "cannot accept a connection",
+                         F_STR("err", strerror(saved)), F_UINT("not_logged", swallowed));
             uv_poll_stop(&server->acceptor);
             uv_timer_start(&server->retry, on_accept_retry, HTTP_ACCEPT_RETRY_MS, 0);
             return;
@@ -183,6 +189,62 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
 
 /* ---- shards ---- */
 
+/* The connection that still receives and holds most. */
+static struct http_conn *http_shard_largest(struct http_shard *shard)
+{
+    struct http_conn *largest = NULL;
+
+    LIST_EACH(&shard->conns, node)
+    {
+        struct http_conn *conn = CONTAINER_OF(node, struct http_conn, node);
+
+        if (!conn->is_cut && h2o_socket_is_reading(conn->sock) && conn->sock->input->size > 0 &&
+            (largest == NULL || conn->sock->input->size > largest->sock->input->size))
+            largest = conn;
+    }
+    return largest;
+}
+
+/* h2o takes a whole body into memory before anybody can refuse it, so that many large ones together
+ * are met here. */
+static void http_shard_limit_input(struct http_shard *shard)
+{
+    struct http_server *server = shard->server;
+    const size_t size_max = server->options.input_size_max / server->shard_count;
+    size_t size = 0;
+
+    LIST_EACH(&shard->conns, node)
+    {
+        struct http_conn *conn = CONTAINER_OF(node, struct http_conn, node);
+
+        if (!conn->is_cut) /* else it ends as soon as h2o has read what the kernel holds */
+            size += conn->sock->input->size;
+    }
+    while (size > size_max) {
+        struct http_conn *conn = http_shard_largest(shard);
+        uint64_t swallowed;
+
+        if (conn == NULL)
+            return; /* all of it is being handled */
+        if (log_limiter_pass(&server->complaints, server->options.log, &swallowed))
+            log_warn(server->options.log, "requests take too much memory, one is cut off",
+                     F_UINT("size", conn->sock->input->size), F_UINT("total", size),
+                     F_UINT("not_logged", swallowed));
+        size -= conn->sock->input->size;
+        conn->is_cut = true;
+        shutdown(conn->fd, SHUT_RDWR);
+        atomic_fetch_add(&server->cut_count, 1);
+    }
+}
+
+static void http_shard_cut(struct http_shard *shard)
+{
+    LIST_EACH(&shard->conns, node)
+    {
+        shutdown(CONTAINER_OF(node, struct http_conn, node)->fd, SHUT_RDWR);
+    }
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     struct http_shard *shard = CONTAINER_OF(timer, struct http_shard, sweep);
@@ -191,9 +253,9 @@ static void on_sweep(uv_timer_t *timer)
     if (shard->is_stopping) {
         cut_all = reactor_mono_ns() >= atomic_load(&shard->server->stop_deadline_ns);
         if (cut_all)
-            LIST_EACH(&shard->conns, node)
-        shutdown(CONTAINER_OF(node, struct http_conn, node)->fd, SHUT_RDWR);
+            http_shard_cut(shard);
     }
+    http_shard_limit_input(shard);
     if (!list_is_empty(&shard->exchanges))
         http_exchange_sweep(shard, cut_all);
 }
@@ -399,6 +461,8 @@ static void http_server_defaults(struct http_server_options *options)
         options->connection_count_max = HTTP_CONNECTION_COUNT;
     if (options->body_size_max == 0)
         options->body_size_max = HTTP_BODY_SIZE_MAX;
+    if (options->input_size_max == 0)
+        options->input_size_max = HTTP_INPUT_SIZE_MAX;
     if (options->read_timeout_ms == 0)
         options->read_timeout_ms = HTTP_READ_TIMEOUT_MS;
     if (options->write_timeout_ms == 0)
@@ -544,5 +608,6 @@ void http_server_get_stats(const struct http_server *server, struct http_server_
     stats->request_count = atomic_load(&server->request_count);
     stats->accepted_count = atomic_load(&server->accepted_count);
     stats->refused_count = atomic_load(&server->refused_count);
+    stats->cut_count = atomic_load(&server->cut_count);
     stats->requests_total = atomic_load(&server->requests_total);
 }

@@ -41,6 +41,8 @@ struct http_server_options {
     const char *path_prefix;     /* routes lie under it: "/prometheus"; NULL: none */
     size_t connection_count_max; /* 0: 512; further clients get 503 */
     size_t body_size_max;        /* 0: 64 MiB; larger is refused with 413 before a handler runs */
+    size_t input_size_max;       /* 0: 1 GiB; of all requests that lie in memory; beyond it those
+                                    that still arrive are cut off, the largest first */
     uint64_t read_timeout_ms;    /* 0: 5 min; for one request to arrive, and of idle connections */
     uint64_t write_timeout_ms;   /* 0: 1 min; without the client taking any byte */
     size_t compress_size_min;    /* 0: 1,024; smaller answers are not compressed */
@@ -102,6 +104,6 @@ int http_server_port(const struct http_server *server);
 
 struct http_server_stats {
     size_t connection_count, request_count; /* open now; under way now */
-    uint64_t accepted_count, refused_count, requests_total;
+    uint64_t accepted_count, refused_count, cut_count, requests_total;
 };
 void http_server_get_stats(const struct http_server *server, struct http_server_stats *stats);

@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/metric.h"
 #include "net/http_gzip.h"
 #include "net/http_request.h"
@@ -56,7 +57,8 @@ struct http_server {
     uv_timer_t retry;   /* likewise; when descriptors ran out */
     size_t accept_turn; /* first shard's reactor */
     _Atomic size_t conn_count, request_count;
-    _Atomic uint64_t accepted_count, refused_count, requests_total;
+    _Atomic uint64_t accepted_count, refused_count, cut_count, requests_total;
+    struct log_limiter complaints;
     _Atomic uint64_t stop_deadline_ns;
     pthread_mutex_t mutex; /* guards drained_count */
     pthread_cond_t drained;
@@ -71,6 +73,7 @@ struct http_conn {
     int fd;
     struct http_shard *shard;
     struct list_node node;
+    bool is_cut; /* for its size */
     struct reactor_task opened;
 };
 

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "base/metric.h"
+#include "support/gen.h"
 
 struct state {
     struct net_fixture f;
@@ -363,6 +364,81 @@ static void test_slow_clients(void **unused)
     net_close(&s.f);
 }
 
+static void test_input_limit(void **unused)
+{
+    static char half[512 << 10];
+    struct state s;
+    char out[256];
+    int fds[8];
+
+    (void)unused;
+    /* 1 MiB for each of two reactors. */
+    open_with(&s, (struct http_server_options){.input_size_max = 2 << 20});
+    memset(half, 'x', sizeof(half));
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        fds[i] = net_connect(&s.f);
+        net_send_text(fds[i], "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n");
+        net_send(fds[i], half, sizeof(half) - 4096 * i);
+    }
+    /* Of four with half a MiB each, every reactor keeps two at most. */
+    for (int i = 0; i < 5000 && (stats_of(&s).cut_count < 4 || stats_of(&s).connection_count > 4);
+         i++)
+        net_sleep_ms(1);
+    assert_in_range(stats_of(&s).cut_count, 4, 6);
+    assert_in_range(stats_of(&s).connection_count, 2, 4);
+    net_ask(&s.f, "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", out, sizeof(out));
+    check_contains("hello", out);
+    for (size_t i = 0; i < COUNT_OF(fds); i++)
+        close(fds[i]);
+    net_close(&s.f);
+}
+
+/* Requests with bytes changed, cut and doubled: whatever comes of it, the server goes on. */
+static void test_abuse(void **unused)
+{
+    static const char *const seeds[] = {
+        "GET /hello?a=b%20c HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip, deflate;q=0.5\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Type: a/b\r\n\r\nabcde",
+        "POST /label/x%2Fy/values HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n\r\n5\r\na=b&c\r\n0\r\n\r\n",
+        "OPTIONS /hello HTTP/1.0\r\nOrigin: http://a\r\nConnection: keep-alive\r\n\r\n",
+        "POST /mixed HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 20\r\n\r\n"
+        "aaaaaaaaaaaaaaaaaaaa",
+    };
+    struct state s;
+    struct gen gen;
+    char out[8192];
+
+    (void)unused;
+    open_with(&s, (struct http_server_options){.read_timeout_ms = 100, .body_size_max = 1000});
+    GEN_EACH_SEED(&gen, 300)
+    {
+        char text[2048];
+        size_t len = 0;
+        const int fd = net_connect(&s.f);
+
+        for (uint64_t n = gen_below(&gen, 3) + 1; n > 0; n--) {
+            const char *seed = seeds[gen_below(&gen, COUNT_OF(seeds))];
+
+            memcpy(text + len, seed, strlen(seed));
+            len += strlen(seed);
+        }
+        for (uint64_t n = gen_below(&gen, 6); n > 0; n--)
+            text[gen_below(&gen, len)] = (char)gen_below(&gen, 256);
+        if (gen_below(&gen, 3) == 0)
+            len = gen_below(&gen, len) + 1;
+        send(fd, text, len, MSG_NOSIGNAL);
+        if (gen_below(&gen, 2) == 0)
+            shutdown(fd, SHUT_WR);
+        if (gen_below(&gen, 2) == 0)
+            net_recv(fd, out, sizeof(out), 20);
+        close(fd);
+    }
+    net_ask(&s.f, "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", out, sizeof(out));
+    check_contains("hello", out);
+    net_close(&s.f);
+}
+
 static void test_connection_limit(void **unused)
 {
     struct state s;
@@ -670,7 +746,8 @@ int main(void)
         cmocka_unit_test(test_answers),         cmocka_unit_test(test_prefix_and_origin),
         cmocka_unit_test(test_metrics),         cmocka_unit_test(test_params),
         cmocka_unit_test(test_bodies),          cmocka_unit_test(test_pipelining),
-        cmocka_unit_test(test_slow_clients),    cmocka_unit_test(test_connection_limit),
+        cmocka_unit_test(test_slow_clients),    cmocka_unit_test(test_input_limit),
+        cmocka_unit_test(test_abuse),           cmocka_unit_test(test_connection_limit),
         cmocka_unit_test(test_many_keep_alive), cmocka_unit_test(test_client_leaves),
         cmocka_unit_test(test_full_queue),      cmocka_unit_test(test_answer_elsewhere),
         cmocka_unit_test(test_stream),          cmocka_unit_test(test_write_timeout),
