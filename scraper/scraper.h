@@ -10,8 +10,7 @@
  *
  * Life: new -> reload (the first one starts it) ... -> stop -> free.
  * Ownership: borrows everything of its options; free it after the reactors and pools have stopped.
- * Threads: reload, stop and free on one thread at a time, none of them a reactor; the writers of
- * JSON on any. */
+ * Threads: reload and stop on any that is no reactor; the writers of JSON on any. */
 
 #include <stdint.h>
 
