@@ -450,13 +450,24 @@ void sim_disk_drop_open(struct sim_disk *disk)
 {
     LIST_EACH(&disk->files, node)
     {
-        mem_free(CONTAINER_OF(node, struct sim_file, node));
+        struct sim_file *f = CONTAINER_OF(node, struct sim_file, node);
+
+        f->inode->opens--;
+        if (f->is_lock)
+            f->inode->is_locked = false;
+        mem_free(f);
     }
     list_init(&disk->files);
     LIST_EACH(&disk->snapshots, snapshot_node)
     {
         sim_snapshot_free(CONTAINER_OF(snapshot_node, struct sim_snapshot, node));
     }
+}
+
+void sim_disk_kill(struct sim_disk *disk)
+{
+    disk->fail_in = 0;
+    sim_disk_drop_open(disk);
 }
 
 void sim_disk_free(struct sim_disk *disk)

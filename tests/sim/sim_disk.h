@@ -49,6 +49,8 @@ extern const struct env_fs_ops sim_disk_fs_ops;
 
 /* What a power cut leaves. Open files are gone. */
 void sim_disk_crash(struct sim_disk *disk);
+/* What the death of a process leaves: everything but its open files and locks. */
+void sim_disk_kill(struct sim_disk *disk);
 
 /* Changes faults and capacity from now on. */
 void sim_disk_set_options(struct sim_disk *disk, const struct sim_disk_options *options);

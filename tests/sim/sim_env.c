@@ -189,12 +189,23 @@ void sim_stop(struct sim *sim)
     sim->stop = true;
 }
 
-void sim_crash(struct sim *sim)
+static void sim_drop(struct sim *sim)
 {
     ASSERT(sim_running == NULL);
     sim_fibers_drop(&sim->fibers);
     sim_pool_drop(sim);
     sim_timers_drop(sim);
+}
+
+void sim_kill(struct sim *sim)
+{
+    sim_drop(sim);
+    sim_disk_kill(sim->disk);
+}
+
+void sim_crash(struct sim *sim)
+{
+    sim_drop(sim);
     sim_disk_crash(sim->disk);
     sim->now_ns += 1000000 * (1 + sim_below(sim, 3000)); /* the machine starts again */
 }

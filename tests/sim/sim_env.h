@@ -73,6 +73,8 @@ void sim_stop(struct sim *sim);
 
 /* A power cut. Not from a fiber. */
 void sim_crash(struct sim *sim);
+/* The process alone dies: what it wrote stays in the page cache. Not from a fiber. */
+void sim_kill(struct sim *sim);
 
 /* Prints what each fiber waits for; for a test that got stuck. */
 void sim_print_fibers(const struct sim *sim);

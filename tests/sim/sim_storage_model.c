@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/number.h"
+#include "sim/sim_storage.h"
+
+void sim_model_init(struct sim_model *model)
+{
+    *model = (struct sim_model){0};
+}
+
+void sim_model_fini(struct sim_model *model)
+{
+    for (uint64_t i = 0; i < model->count; i++)
+        mem_free(model->txns[i]);
+    mem_free(model->txns);
+}
+
+bool sim_fail(struct sim_model *model, const char *format, ...)
+{
+    va_list args;
+
+    if (model->failure != NULL)
+        return false;
+    va_start(args, format);
+    vsnprintf(model->text, sizeof(model->text), format, args);
+    va_end(args);
+    model->failure = model->text;
+    return false;
+}
+
+struct sim_txn *sim_model_new_txn(struct sim_model *model, uint32_t sender)
+{
+    struct sim_txn *txn = mem_zalloc(1, sizeof(*txn));
+
+    ASSERT(model->count < SIM_TXN_MAX);
+    if (model->count == model->cap) {
+        model->cap = model->cap == 0 ? 64 : model->cap * 2;
+        model->txns = mem_realloc(model->txns, model->cap * sizeof(*model->txns));
+    }
+    txn->id = model->count;
+    txn->sender = sender;
+    model->txns[model->count++] = txn;
+    return txn;
+}
+
+void sim_model_answer(struct sim_model *model, struct sim_txn *txn,
+                      const struct append_result *result)
+{
+    uint32_t refused = 0;
+
+    txn->err = result->err;
+    if (txn->state != SIM_TXN_PENDING) {
+        sim_fail(model, "txn %llu: answered twice", (unsigned long long)txn->id);
+        return;
+    }
+    if (result->err != ERR_OK) {
+        txn->state = SIM_TXN_REFUSED;
+        model->refused++;
+        if (txn->was_seen)
+            sim_fail(model, "txn %llu: refused (%s) after a read had seen it",
+                     (unsigned long long)txn->id, err_text(result->err));
+        return;
+    }
+    txn->state = SIM_TXN_ACKED;
+    model->acked++;
+    for (int verdict = 0; verdict < APPEND_VERDICT_COUNT; verdict++) {
+        if (!append_verdict_stored((enum append_verdict)verdict))
+            refused += result->counts[verdict];
+    }
+    if (refused != txn->late_count)
+        sim_fail(model, "txn %llu: %u of %u samples refused, expected %u",
+                 (unsigned long long)txn->id, refused, txn->sample_count, txn->late_count);
+}
+
+void sim_model_crash(struct sim_model *model)
+{
+    for (uint64_t i = 0; i < model->count; i++) {
+        if (model->txns[i]->state == SIM_TXN_PENDING)
+            model->txns[i]->state = SIM_TXN_UNKNOWN;
+    }
+}
+
+double sim_model_value(const struct sim_txn *txn, uint32_t place)
+{
+    return (double)(txn->id * SIM_TXN_PLACES + place);
+}
+
+struct slice sim_model_tenant(uint32_t sender)
+{
+    return sender % SIM_TENANTS == 0 ? SLICE("anonymous") : SLICE("other");
+}
+
+/* ---- checks ---- */
+
+void sim_check_begin(struct sim_check *check, struct sim_model *model, uint32_t sender)
+{
+    *check = (struct sim_check){.model = model, .sender = sender};
+    check->must = mem_alloc((model->count + 1) * sizeof(uint64_t));
+    check->seen = mem_zalloc(SIM_TXN_MAX, sizeof(uint64_t));
+    for (uint64_t i = 0; i < model->count; i++) {
+        struct sim_txn *txn = model->txns[i];
+
+        if (txn->sender == sender && (txn->state == SIM_TXN_ACKED || txn->was_seen))
+            check->must[check->must_count++] = i;
+    }
+    model->reads++;
+}
+
+static bool sim_check_label(struct label_set labels, const char *name, uint64_t want)
+{
+    uint64_t v;
+
+    return number_parse_uint64(label_set_get(labels, slice_from_cstr(name)), &v) == ERR_OK &&
+           v == want;
+}
+
+bool sim_check_sample(struct sim_check *check, struct label_set labels, int64_t t_ms, double v)
+{
+    struct sim_model *model = check->model;
+    const uint64_t number = v >= 0 && v < 9e15 ? (uint64_t)v : UINT64_MAX;
+    const uint64_t id = number / SIM_TXN_PLACES, place = number % SIM_TXN_PLACES;
+    const struct sim_sample *sample;
+    struct sim_txn *txn;
+
+    if (id >= model->count || (double)number != v)
+        return sim_fail(model, "a sample %.17g at %lld that nobody sent", v, (long long)t_ms);
+    txn = model->txns[id];
+    if (place >= txn->sample_count)
+        return sim_fail(model, "txn %llu has no sample %llu", (unsigned long long)id,
+                        (unsigned long long)place);
+    sample = &txn->samples[place];
+    if (sample->t_ms != t_ms || !sim_check_label(labels, "sender", txn->sender) ||
+        !sim_check_label(labels, "series", sample->series))
+        return sim_fail(model, "txn %llu sample %llu is altered: at %lld", (unsigned long long)id,
+                        (unsigned long long)place, (long long)t_ms);
+    if (sample->is_late)
+        return sim_fail(model, "txn %llu sample %llu was out of order and is there",
+                        (unsigned long long)id, (unsigned long long)place);
+    if (txn->sender != check->sender)
+        return sim_fail(model, "txn %llu of sender %u came with sender %u", (unsigned long long)id,
+                        txn->sender, check->sender);
+    if ((check->seen[id] >> place & 1) != 0)
+        return sim_fail(model, "txn %llu sample %llu is there twice", (unsigned long long)id,
+                        (unsigned long long)place);
+    check->seen[id] |= UINT64_C(1) << place;
+    return true;
+}
+
+/* All samples of a transaction that were to be stored, as bits. */
+static uint64_t sim_txn_whole(const struct sim_txn *txn)
+{
+    uint64_t bits = 0;
+
+    for (uint32_t i = 0; i < txn->sample_count; i++)
+        bits |= (uint64_t)!txn->samples[i].is_late << i;
+    return bits;
+}
+
+static bool sim_check_txn(struct sim_check *check, struct sim_txn *txn)
+{
+    const uint64_t seen = check->seen[txn->id];
+    struct sim_model *model = check->model;
+
+    if (seen == 0)
+        return true;
+    if (seen != sim_txn_whole(txn))
+        return sim_fail(model, "txn %llu is there in part: %d of %u samples",
+                        (unsigned long long)txn->id, __builtin_popcountll(seen),
+                        txn->sample_count - txn->late_count);
+    if (txn->state == SIM_TXN_REFUSED)
+        return sim_fail(model, "txn %llu was refused (%s) and is there",
+                        (unsigned long long)txn->id, err_text(txn->err));
+    txn->was_seen = true;
+    return true;
+}
+
+/* After a crash and a whole read, what was unknown is known. */
+static void sim_check_settle(const struct sim_check *check, struct sim_txn *txn)
+{
+    if (txn->state != SIM_TXN_UNKNOWN)
+        return;
+    if (check->seen[txn->id] != 0 || sim_txn_whole(txn) == 0) {
+        txn->state = SIM_TXN_ACKED;
+    } else {
+        txn->state = SIM_TXN_REFUSED;
+        txn->err = ERR_CLOSED;
+    }
+}
+
+bool sim_check_end(struct sim_check *check)
+{
+    struct sim_model *model = check->model;
+
+    for (uint64_t i = 0; i < check->must_count; i++) {
+        const struct sim_txn *txn = model->txns[check->must[i]];
+
+        if (check->seen[txn->id] != sim_txn_whole(txn))
+            sim_fail(model, "txn %llu of sender %u was %s and %d of its %u samples are there",
+                     (unsigned long long)txn->id, txn->sender,
+                     txn->state == SIM_TXN_ACKED ? "acknowledged" : "seen by a read",
+                     __builtin_popcountll(check->seen[txn->id]),
+                     txn->sample_count - txn->late_count);
+    }
+    for (uint64_t i = 0; i < model->count; i++) {
+        struct sim_txn *txn = model->txns[i];
+
+        if (txn->sender != check->sender)
+            continue;
+        sim_check_txn(check, txn);
+        if (check->is_final)
+            sim_check_settle(check, txn);
+    }
+    mem_free(check->must);
+    mem_free(check->seen);
+    return model->failure == NULL;
+}
