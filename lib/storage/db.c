@@ -83,7 +83,26 @@ static const struct metric_desc db_metric_descs[] = {
 
 /* ---- open ---- */
 
-/* Makes the directory and those above it. */
+/* Makes the entry of `path` in the directory above it durable. */
+static enum err sync_parent(struct env *env, const char *path, size_t len)
+{
+    char parent[DB_PATH_SIZE];
+
+    while (len > 0 && path[len - 1] == '/')
+        len--;
+    while (len > 0 && path[len - 1] != '/')
+        len--;
+    if (len == 0)
+        return env->fs->sync_dir(env, ".");
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    memcpy(parent, path, len);
+    parent[len] = '\0';
+    return env->fs->sync_dir(env, parent);
+}
+
+/* Makes the directory and those above it. The last one may be there without being durable, when
+ * the process that made it died at once, so its entry is synced in any case. */
 static enum err make_dirs(struct env *env, const char *path, struct err_info *info)
 {
     char part[DB_PATH_SIZE];
@@ -94,7 +113,9 @@ static enum err make_dirs(struct env *env, const char *path, struct err_info *in
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        const enum err err = env->fs->mkdir(env, part);
+        enum err err = env->fs->mkdir(env, part);
+        if (err == ERR_OK || (err == ERR_EXISTS && i == len))
+            err = sync_parent(env, path, i);
         if (err != ERR_OK && err != ERR_EXISTS)
             return err_set(info, err, "%s: %s", part, err_text(err));
     }
@@ -227,6 +248,8 @@ static enum err open_all(struct db *db, struct err_info *info)
         err = load_identity(db, info);
     if (err == ERR_OK)
         err = make_dirs(env, db->blocks_dir, info);
+    if (err == ERR_OK)
+        err = make_dirs(env, db->wal_dir, info);
     if (err == ERR_OK)
         err = load_catalog(db, info);
     if (err == ERR_OK) {
