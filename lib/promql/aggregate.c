@@ -314,7 +314,8 @@ enum err promql_aggregate_new(struct promql_eval *eval, const struct promql_expr
     err = group_series(self, &index);
     if (err != ERR_OK)
         return err;
-    self->stage = (struct promql_stage){&aggregate_ops, eval, child->grid, index.sets, index.count};
+    self->stage = (struct promql_stage){&aggregate_ops, eval,        child->grid,
+                                        index.sets,     index.count, child->may_fault};
     *out = &self->stage;
     return ERR_OK;
 }

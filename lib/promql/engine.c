@@ -324,6 +324,8 @@ static enum err engine_eval(struct query_engine *query_engine, const struct quer
         err = eval_init(&eval, query, &made);
     if (err == ERR_OK)
         err = eval_expr(&eval, expr, &made);
+    if (err == ERR_OK)
+        promql_eval_annotate(&eval);
     if (err == ERR_OK && query->arena->err != ERR_OK)
         err = promql_eval_no_room(&eval);
     if (err != ERR_OK)

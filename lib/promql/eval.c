@@ -54,17 +54,43 @@ enum err promql_eval_check(struct promql_eval *eval)
 void promql_eval_info(struct promql_eval *eval, const struct promql_expr *expr, const char *format,
                       ...)
 {
-    const struct promql_place place = promql_place_of(eval->query->expr, expr->span.start);
-    struct buf text;
+    const uint32_t offset = expr->span.start;
+    struct promql_note **link = &eval->notes, *note;
     char what[1024];
     va_list args;
 
     va_start(args, format);
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
+    for (; *link != NULL; link = &(*link)->next) {
+        if (!slice_eq_cstr((*link)->text, what))
+            continue;
+        if ((*link)->offset < offset)
+            (*link)->offset = offset;
+        return;
+    }
+    note = ARENA_NEW(eval->arena, struct promql_note);
+    if (note == NULL)
+        return; /* the arena's error ends the query */
+    note->text = arena_copy(eval->arena, slice_from_cstr(what));
+    note->offset = offset;
+    *link = note;
+}
+
+void promql_eval_annotate(struct promql_eval *eval)
+{
+    const struct promql_note *note;
+    struct buf text;
+
     buf_init(&text, 2048);
-    buf_printf(&text, "PromQL info: %s (%u:%u)", what, place.line, place.column);
-    annotations_add(eval->ctx.annotations, false, buf_slice(&text));
+    for (note = eval->notes; note != NULL; note = note->next) {
+        const struct promql_place place = promql_place_of(eval->query->expr, note->offset);
+
+        buf_reset(&text);
+        buf_printf(&text, "PromQL info: %.*s (%u:%u)", SLICE_ARG(note->text), place.line,
+                   place.column);
+        annotations_add(eval->ctx.annotations, false, buf_slice(&text));
+    }
     buf_fini(&text);
 }
 

@@ -29,6 +29,13 @@ struct promql_grid {
     uint32_t count;            /* >= 1 */
 };
 
+/* An annotation on its way to the result. */
+struct promql_note {
+    struct promql_note *next;
+    struct slice text; /* without place */
+    uint32_t offset;   /* of the part of the query that it is about */
+};
+
 struct promql_eval {
     const struct promql_engine_options *options;
     const struct query_options *query;
@@ -40,6 +47,7 @@ struct promql_eval {
     int64_t lookback_ms;
     uint64_t samples_held, samples_max;
     uint32_t ticks; /* batches read since the deadline was looked at */
+    struct promql_note *notes;
 };
 
 /* Steps of one window of one series. Values of steps that are not present are undefined but
@@ -71,6 +79,9 @@ struct promql_stage {
     const struct promql_grid *grid;
     const struct label_set *labels; /* [series_count], each set once */
     uint32_t series_count;
+    /* Computing a series may end in an error or an annotation that a person should see: who does
+     * not need a series pulls it all the same. */
+    bool may_fault;
 };
 
 static inline enum err promql_stage_column(struct promql_stage *stage, struct promql_cell cell,
@@ -91,9 +102,13 @@ enum err promql_eval_unsupported(struct promql_eval *eval, const struct promql_e
                                  const char *what);
 /* ERR_DEADLINE or ERR_CANCELLED with a text, when the query should stop. */
 enum err promql_eval_check(struct promql_eval *eval) MUST_USE;
-/* Adds "PromQL info: TEXT (line:col)", or warning. */
+/* Notes "PromQL info: TEXT (line:col)". Of equal texts the last place counts, as upstream has it.
+ */
 void promql_eval_info(struct promql_eval *eval, const struct promql_expr *expr, const char *format,
                       ...) __attribute__((format(printf, 3, 4)));
+
+/* Hands what was noted to the result. */
+void promql_eval_annotate(struct promql_eval *eval);
 
 /* a - b, kept within int64. */
 int64_t promql_time_sub(int64_t a, int64_t b);

@@ -260,19 +260,25 @@ static void rate_steps(struct rate_stage *self, struct promql_cell cell, struct 
     }
 }
 
+static bool is_counter_name(struct slice name)
+{
+    static const char *const suffixes[] = {"_total", "_sum", "_count", "_bucket"};
+
+    for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
+        if (slice_has_suffix(name, slice_from_cstr(suffixes[i])))
+            return true;
+    }
+    return name.len == 0;
+}
+
 /* Tells a person, once a name, that it does not look like a counter's. */
 static void inform(struct rate_stage *self, uint32_t series)
 {
-    static const char *const suffixes[] = {"_total", "_sum", "_count", "_bucket"};
     const struct slice name = label_set_get(self->list.labels[series], SLICE(LABEL_METRIC_NAME));
     struct buf quoted;
 
-    if (name.len == 0 || slice_eq(name, self->informed))
+    if (slice_eq(name, self->informed) || is_counter_name(name))
         return;
-    for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
-        if (slice_has_suffix(name, slice_from_cstr(suffixes[i])))
-            return;
-    }
     self->informed = name;
     buf_init(&quoted, 900);
     utf8_quote(&quoted, name);
@@ -329,6 +335,9 @@ enum err promql_rate_new(struct promql_eval *eval, const struct promql_expr *cal
         .labels = labels,
         .series_count = self->list.count,
     };
+    for (uint32_t i = 0; i < self->list.count && !self->stage.may_fault; i++)
+        self->stage.may_fault =
+            !is_counter_name(label_set_get(self->list.labels[i], SLICE(LABEL_METRIC_NAME)));
     self->call = call;
     self->lens = select->lens;
     self->range_ms = select->range_ms;

@@ -85,8 +85,10 @@ enum err promql_scalar_binary_new(struct promql_eval *eval, const struct promql_
 
     if (self == NULL)
         return promql_eval_no_room(eval);
-    self->stage = (struct promql_stage){&scalar_binary_ops, eval, vector->grid, vector->labels,
-                                        vector->series_count};
+    self->stage = (struct promql_stage){
+        &scalar_binary_ops,   eval,
+        vector->grid,         vector->labels,
+        vector->series_count, operands.lhs->may_fault || operands.rhs->may_fault};
     self->expr = expr;
     self->vector = vector;
     self->scalar = scalar_is_lhs ? operands.lhs : operands.rhs;

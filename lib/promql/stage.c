@@ -47,7 +47,7 @@ enum err promql_constant_new(struct promql_eval *eval, const struct promql_grid 
 
     if (self == NULL)
         return promql_eval_no_room(eval);
-    self->stage = (struct promql_stage){&constant_ops, eval, grid, &no_labels, 1};
+    self->stage = (struct promql_stage){&constant_ops, eval, grid, &no_labels, 1, false};
     self->v = v;
     *out = &self->stage;
     return ERR_OK;
@@ -60,7 +60,7 @@ enum err promql_time_new(struct promql_eval *eval, const struct promql_grid *gri
 
     if (self == NULL)
         return promql_eval_no_room(eval);
-    *self = (struct promql_stage){&time_ops, eval, grid, &no_labels, 1};
+    *self = (struct promql_stage){&time_ops, eval, grid, &no_labels, 1, false};
     *out = self;
     return ERR_OK;
 }
@@ -111,8 +111,8 @@ enum err promql_invariant_new(struct promql_eval *eval, const struct promql_grid
     ASSERT(child->grid->count == 1);
     if (self == NULL)
         return promql_eval_no_room(eval);
-    self->stage =
-        (struct promql_stage){&invariant_ops, eval, grid, child->labels, child->series_count};
+    self->stage = (struct promql_stage){
+        &invariant_ops, eval, grid, child->labels, child->series_count, child->may_fault};
     self->child = child;
     *out = &self->stage;
     return ERR_OK;
@@ -155,8 +155,8 @@ enum err promql_negate_new(struct promql_eval *eval, const struct promql_expr *e
     err = promql_labels_drop_metadata(eval, child->labels, child->series_count, &labels);
     if (err != ERR_OK)
         return err;
-    self->stage =
-        (struct promql_stage){&negate_ops, eval, child->grid, labels, child->series_count};
+    self->stage = (struct promql_stage){
+        &negate_ops, eval, child->grid, labels, child->series_count, child->may_fault};
     self->child = child;
     self->expr = expr;
     return promql_merge_new(eval, &self->stage, false, out);
@@ -272,7 +272,8 @@ enum err promql_merge_new(struct promql_eval *eval, struct promql_stage *child, 
     self = ARENA_NEW(eval->arena, struct merge_stage);
     if (self == NULL)
         return promql_eval_no_room(eval);
-    self->stage = (struct promql_stage){&merge_ops, eval, child->grid, index.sets, index.count};
+    self->stage =
+        (struct promql_stage){&merge_ops, eval, child->grid, index.sets, index.count, true};
     self->child = child;
     self->is_strict = is_strict;
     err = merge_link(self, &index, numbers);

@@ -44,7 +44,6 @@ struct vector_binary_stage {
     struct promql_held **one_held, **many_held;
     uint64_t **matched; /* [groups] one-to-one with several on the many side: steps that matched */
     uint64_t *doubled;  /* steps where the one side has two values in a group; NULL: nowhere */
-    uint32_t doubled_pair[2];
     bool is_prepared;
     struct promql_held output_held;
     struct promql_column many_column, one_column;
@@ -232,26 +231,47 @@ static enum err make_outputs(struct vector_binary_stage *self)
 
 /* ---- faults ---- */
 
-static enum err fail_doubled(struct vector_binary_stage *self)
+static bool held_has(const struct promql_held *held, uint32_t step)
 {
-    const uint32_t a = self->doubled_pair[0], b = self->doubled_pair[1];
+    return held != NULL && (held->present[step / 64] >> (step % 64) & 1) != 0;
+}
+
+/* The first two series of the one side that share a group at a step. */
+static void find_doubled(const struct vector_binary_stage *self, uint32_t step, uint32_t pair[2])
+{
+    for (uint32_t i = 0; i < self->one.stage->series_count; i++) {
+        if (!held_has(self->one_held[i], step))
+            continue;
+        for (uint32_t k = self->one.first[self->one.group[i]]; k != i; k = self->one.next[k]) {
+            if (held_has(self->one_held[k], step)) {
+                pair[0] = k;
+                pair[1] = i;
+                return;
+            }
+        }
+    }
+}
+
+static enum err fail_doubled(struct vector_binary_stage *self, uint32_t step)
+{
+    const char *side = self->many_is_rhs ? "left" : "right";
     struct buf group, texts[2];
     struct label_set labels = {0};
-    struct err_info *info = self->stage.eval->info;
-    const char *side = self->many_is_rhs ? "left" : "right";
+    uint32_t pair[2] = {0};
     enum err err;
 
+    find_doubled(self, step, pair);
     buf_init(&group, ERR_MESSAGE_SIZE * 4);
-    buf_init(&texts[0], ERR_MESSAGE_SIZE * 4);
-    buf_init(&texts[1], ERR_MESSAGE_SIZE * 4);
-    err = group_labels(self, self->one.stage->labels[a], &labels);
-    label_set_print(&group, labels);
-    label_set_print(&texts[0], self->one.stage->labels[a]);
-    label_set_print(&texts[1], self->one.stage->labels[b]);
+    err = group_labels(self, self->one.stage->labels[pair[0]], &labels);
+    label_set_print_plain(&group, labels);
+    for (int i = 0; i < 2; i++) {
+        buf_init(&texts[i], ERR_MESSAGE_SIZE * 4);
+        label_set_print_plain(&texts[i], self->one.stage->labels[pair[i]]);
+    }
     if (err == ERR_OK) {
         const bool is_sorted = slice_cmp(buf_slice(&texts[0]), buf_slice(&texts[1])) <= 0;
 
-        err = err_set(info, ERR_EXEC,
+        err = err_set(self->stage.eval->info, ERR_EXEC,
                       "found duplicate series for the match group %.*s on the %s hand-side of the "
                       "operation: [%.*s, %.*s];many-to-many matching not allowed: matching labels "
                       "must be unique on one side",
@@ -333,8 +353,6 @@ static enum err hold_group(struct vector_binary_stage *self, uint32_t group)
                 self->doubled = ARENA_ARRAY(self->stage.eval->arena, uint64_t, grid_words(self));
                 if (self->doubled == NULL)
                     return no_room(self);
-                self->doubled_pair[0] = self->one.first[group];
-                self->doubled_pair[1] = i;
             }
             if (self->doubled != NULL)
                 self->doubled[w] |= seen[w] & present;
@@ -350,29 +368,49 @@ static enum err check_doubled(struct vector_binary_stage *self, uint32_t window,
     const uint64_t *doubled = self->doubled + (size_t)window * PROMQL_WINDOW_WORDS;
 
     for (uint32_t i = 0; i < promql_column_words(many); i++) {
-        if ((doubled[i] & many->present[i]) != 0)
-            return fail_doubled(self);
+        const uint64_t both = doubled[i] & many->present[i];
+
+        if (both != 0)
+            return fail_doubled(self,
+                                window * PROMQL_WINDOW + i * 64 + (uint32_t)__builtin_ctzll(both));
+    }
+    return ERR_OK;
+}
+
+/* Pulls a series that matches nothing, for the faults that it may bring to light. */
+static enum err drain(struct vector_binary_stage *self, const struct match_side *side,
+                      uint32_t series)
+{
+    const bool is_many = side == &self->many;
+
+    for (uint32_t w = 0; w < promql_grid_windows(self->stage.grid); w++) {
+        enum err err =
+            promql_stage_column(side->stage, (struct promql_cell){series, w}, &self->many_column);
+
+        if (err == ERR_OK && is_many && self->doubled != NULL)
+            err = check_doubled(self, w, &self->many_column);
+        if (err != ERR_OK)
+            return err;
     }
     return ERR_OK;
 }
 
 /* Two values on the one side are an error wherever the many side has any value, matched or not. */
-static enum err check_unmatched(struct vector_binary_stage *self)
+static enum err drain_unmatched(struct vector_binary_stage *self)
 {
-    for (uint32_t i = 0; i < self->many.stage->series_count; i++) {
-        if (self->many.group[i] != NONE)
-            continue;
-        for (uint32_t w = 0; w < promql_grid_windows(self->stage.grid); w++) {
-            enum err err = promql_stage_column(self->many.stage, (struct promql_cell){i, w},
-                                               &self->many_column);
+    const struct match_side *many = &self->many, *one = &self->one;
+    enum err err = ERR_OK;
 
-            if (err == ERR_OK)
-                err = check_doubled(self, w, &self->many_column);
-            if (err != ERR_OK)
-                return err;
-        }
+    for (uint32_t i = 0; i < many->stage->series_count && err == ERR_OK; i++) {
+        if (many->group[i] == NONE && (self->doubled != NULL || many->stage->may_fault))
+            err = drain(self, many, i);
     }
-    return ERR_OK;
+    for (uint32_t i = 0; i < one->stage->series_count && err == ERR_OK; i++) {
+        if (many->first[one->group[i]] == NONE && self->one_held[i] == NULL &&
+            one->stage->may_fault)
+            err = drain(self, one, i);
+    }
+    return err;
 }
 
 static enum err prepare(struct vector_binary_stage *self)
@@ -391,7 +429,7 @@ static enum err prepare(struct vector_binary_stage *self)
                 return no_room(self);
         }
     }
-    return self->doubled == NULL ? ERR_OK : check_unmatched(self);
+    return drain_unmatched(self);
 }
 
 /* ---- computing ---- */
@@ -525,7 +563,12 @@ enum err promql_vector_binary_new(struct promql_eval *eval, const struct promql_
 
     if (self == NULL)
         return promql_eval_no_room(eval);
-    self->stage = (struct promql_stage){&vector_binary_ops, eval, operands.lhs->grid, NULL, 0};
+    self->stage = (struct promql_stage){&vector_binary_ops,
+                                        eval,
+                                        operands.lhs->grid,
+                                        NULL,
+                                        0,
+                                        operands.lhs->may_fault || operands.rhs->may_fault};
     self->expr = expr;
     self->binop = (struct promql_binop){.op = binary->op, .returns_bool = binary->returns_bool};
     self->many_is_rhs = binary->matching.card == PROMQL_ONE_TO_MANY;
@@ -541,8 +584,10 @@ enum err promql_vector_binary_new(struct promql_eval *eval, const struct promql_
     err = make_outputs(self);
     if (err != ERR_OK)
         return err;
-    /* Faults of the one side must be seen even if no series match. */
-    if (self->stage.series_count == 0 && self->many.stage->series_count > 0) {
+    for (uint32_t g = 0; g < self->group_count && !self->stage.may_fault; g++)
+        self->stage.may_fault = group_has_many(&self->one, g) || group_has_many(&self->many, g);
+    /* Faults must be seen even if no series match. */
+    if (self->stage.series_count == 0) {
         err = prepare(self);
         if (err != ERR_OK)
             return err;

@@ -184,7 +184,8 @@ static void test_matching_faults(void **state)
     add(fixture, "n", "a", samples, 1);
     check_err(ERR_EXEC, instant(fixture, "n + on() m", 0));
     check_message("found duplicate series for the match group {} on the right hand-side of the "
-                  "operation: [m{i=\"a\"}, m{i=\"b\"}];many-to-many matching not allowed: matching "
+                  "operation: [{__name__=\"m\", i=\"a\"}, {__name__=\"m\", i=\"b\"}];many-to-many "
+                  "matching not allowed: matching "
                   "labels must be unique on one side",
                   &fixture->info);
     check_err(ERR_EXEC, instant(fixture, "m + on() n", 0));
