@@ -169,14 +169,20 @@ static void exchange_refuse_route(struct http_exchange *exchange, unsigned allow
 
 static void exchange_dispatch(struct http_exchange *exchange)
 {
+    const struct http_server *server = exchange->shard->server;
+    const bool is_serving = atomic_load_explicit(&server->is_serving, memory_order_acquire);
     struct http_request *req = &exchange->request;
     const struct http_route *route;
     struct slice raw[HTTP_PATH_PARAM_MAX] = {{0}};
     unsigned allowed = 0;
 
     if (exchange_set_path(exchange))
-        exchange->entry = http_route_find(&exchange->shard->server->routes, req->method, req->path,
-                                          raw, &allowed);
+        exchange->entry = http_route_find(is_serving ? &server->routes : &server->early,
+                                          req->method, req->path, raw, &allowed);
+    if (exchange->entry == NULL && !is_serving) {
+        http_respond_text(req, 503, "Service Unavailable\n");
+        return;
+    }
     if (exchange->entry == NULL) {
         exchange_refuse_route(exchange, allowed);
         return;

@@ -538,14 +538,27 @@ enum err http_server_open(const struct http_server_options *options, struct http
 
 void http_server_route(struct http_server *server, const struct http_route *route)
 {
-    ASSERT(!server->is_started);
+    ASSERT(!atomic_load(&server->is_serving));
     http_route_add(&server->routes, route);
+    if (server->options.is_gated && (route->flags & HTTP_ROUTE_EARLY) != 0) {
+        ASSERT(!server->is_started);
+        http_route_add(&server->early, route);
+    }
+}
+
+void http_server_serve(struct http_server *server)
+{
+    ASSERT(server->is_started && server->options.is_gated);
+    ASSERT(!atomic_load(&server->is_serving));
+    atomic_store_explicit(&server->is_serving, true, memory_order_release);
 }
 
 void http_server_start(struct http_server *server)
 {
     ASSERT(!server->is_started);
     server->is_started = true;
+    if (!server->options.is_gated)
+        atomic_store(&server->is_serving, true);
     for (size_t i = server->shard_count; i-- > 0;) {
         struct http_shard *shard = &server->shards[i];
 
@@ -585,6 +598,7 @@ void http_server_free(struct http_server *server)
         close(server->listen_fd);
     h2o_config_dispose(&server->conf);
     http_route_table_fini(&server->routes);
+    http_route_table_fini(&server->early);
     regex_free(server->cors);
     mem_free((char *)(uintptr_t)server->path_prefix.data);
     pthread_cond_destroy(&server->drained);

@@ -49,7 +49,9 @@ struct http_server_options {
     const char *cors_origin;     /* regex of allowed origins, for routes with HTTP_ROUTE_CORS; NULL:
                                     none */
     struct env *env;             /* borrowed: outlives the server; pools for routes, env_wait */
-    struct reactor_set *reactors;        /* borrowed: outlives the server's stop */
+    struct reactor_set *reactors; /* borrowed: outlives the server's stop */
+    /* Starts with only the HTTP_ROUTE_EARLY routes; the rest answer 503 until http_server_serve. */
+    bool is_gated;
     struct http_server_metrics *metrics; /* borrowed; may serve several servers; NULL: none */
     const struct log *log;               /* borrowed; may be NULL */
 };
@@ -60,6 +62,7 @@ typedef void http_handler_fn(struct http_request *req);
 enum http_route_flag {
     HTTP_ROUTE_CORS = 1 << 0,     /* adds CORS headers by the server's cors_origin */
     HTTP_ROUTE_IDENTITY = 1 << 1, /* is never compressed */
+    HTTP_ROUTE_EARLY = 1 << 2,    /* answers while the server is gated */
 };
 
 struct http_route {
@@ -87,8 +90,13 @@ enum err http_server_open(const struct http_server_options *options, struct http
  * methods. A literal segment goes before a {param}, that before "*". Before start. */
 void http_server_route(struct http_server *server, const struct http_route *route);
 
-/* Begins to accept. */
+/* Begins to accept. A gated server takes further routes (not early ones) until http_server_serve.
+ */
 void http_server_start(struct http_server *server);
+
+/* Opens the gate: all routes are there now. Once, after start; not for a server that isn't gated.
+ */
+void http_server_serve(struct http_server *server);
 
 /* Stops accepting, closes idle connections, lets requests under way end; at deadline_ns (monotonic)
  * marks the rest as gone and cuts their connections. Returns when no connection and no request is

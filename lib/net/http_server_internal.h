@@ -48,6 +48,8 @@ struct http_server {
     struct regex *cors;                 /* owned; NULL: none */
     bool cors_is_any;
     struct http_route_table routes;
+    struct http_route_table early; /* of a gated server, fixed at its start */
+    _Atomic bool is_serving;       /* routes is complete and only read from here on */
     h2o_globalconf_t conf;
     int listen_fd;
     int port;
