@@ -37,7 +37,7 @@ static const struct setting server_setting_table[] = {
     {"web.enable-lifecycle", SETTING_BOOL, AT(enable_lifecycle), .flags = SETTING_FLAG_ONLY,
      .help = "Reload and quit by HTTP: POST /-/reload, POST /-/quit."},
     {"web.enable-admin-api", SETTING_BOOL, AT(enable_admin_api), .flags = SETTING_FLAG_ONLY,
-     .help = "Administrative endpoints: POST /ingester/flush."},
+     .help = "The administrative API under /api/v1/admin, of which no call is served yet."},
     {"web.enable-remote-write-receiver", SETTING_BOOL, AT(enable_remote_write_receiver),
      .value = "true", .flags = SETTING_FLAG_ONLY,
      .help = "Take remote write on /api/v1/write and /api/v1/push."},
