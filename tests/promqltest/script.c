@@ -359,6 +359,38 @@ static bool check_as_range(struct script *script, const struct eval_case *test,
     return check_result(&range, &result, fault);
 }
 
+/* Pinned to its time and printed, a query answers the same at any time. */
+static bool check_pinned(struct script *script, const struct eval_case *test,
+                         char fault[FAULT_SIZE])
+{
+    const int64_t t_ms = test->start_ms;
+    int64_t times[] = {-10 * t_ms, 0, t_ms / 5, t_ms, 10 * t_ms};
+    struct eval_case pinned = *test;
+
+    if (t_ms == 0) {
+        times[0] = -1000;
+        times[4] = 1000;
+    }
+    if (!at_variant(&script->arena, test->expr, t_ms, &pinned.expr))
+        return true;
+    pinned.expectation_count = 0;
+    pinned.no_info = pinned.no_warn = false;
+    for (size_t i = 0; i < COUNT_OF(times); i++) {
+        struct query_result result = {0};
+        struct err_info info = {0};
+        enum err err;
+
+        pinned.start_ms = pinned.end_ms = times[i];
+        err = run_query(script, &pinned, &result, &info);
+        if (err != ERR_OK)
+            snprintf(fault, FAULT_SIZE, "as %.*s: %s", SLICE_ARG(pinned.expr),
+                     err_message(err, &info));
+        if (err != ERR_OK || !check_result(&pinned, &result, fault))
+            return false;
+    }
+    return true;
+}
+
 static bool run_case(struct script *script, const struct eval_case *test, char fault[FAULT_SIZE])
 {
     struct query_result result = {0};
@@ -372,6 +404,9 @@ static bool run_case(struct script *script, const struct eval_case *test, char f
     if (script->has_histograms && strstr(info.message, "histogram") != NULL)
         return false;
     if (!check_result(test, &result, fault))
+        return false;
+    if (!test->is_range && !test->has_string && !speaks_of_range(test->expr) &&
+        !check_pinned(script, test, fault))
         return false;
     if (test->is_range || test->is_ordered || test->has_string || test->has_grid ||
         result.value == QUERY_MATRIX || speaks_of_range(test->expr))

@@ -2,8 +2,8 @@
 #pragma once
 
 /* Runs test scripts of the PromQL test language: load, clear and eval commands, each a line with a
- * block of lines under it. Every instant query is run a second time as the middle step of a range
- * query, unless it speaks of its own range. */
+ * block of lines under it. Every instant query is run again with its times pinned by @, at several
+ * times, and as the middle step of a range query, unless it speaks of its own range. */
 
 #include <stdbool.h>
 #include <stdint.h>

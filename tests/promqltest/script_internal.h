@@ -37,3 +37,6 @@ bool check_result(const struct eval_case *test, const struct query_result *resul
 bool check_failure(const struct eval_case *test, enum err err, const struct err_info *info,
                    char fault[FAULT_SIZE]);
 bool check_almost_equal(double want, double got);
+
+/* The printed expression with every time pinned to t_ms, in the arena. False: there is none. */
+bool at_variant(struct arena *arena, struct slice text, int64_t t_ms, struct slice *out);
