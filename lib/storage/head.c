@@ -273,7 +273,7 @@ static enum err stop_txns(struct head *head, struct env_op *op, uint64_t deadlin
 
     pthread_mutex_lock(&head->guards_lock);
     head->stopping = true;
-    waits = !list_is_empty(&head->guards[HEAD_GUARD_TXN]);
+    waits = head->txn_live_count > 0;
     if (waits)
         head->stop_waiter = op;
     pthread_mutex_unlock(&head->guards_lock);
@@ -298,7 +298,7 @@ enum err head_stop(struct head *head, uint64_t deadline_ns)
         return err;
     wal_drain(head->wal, &drained); /* new series may still be on their way */
     err = env_wait(head->options.env, &drained, 0);
-    return err == ERR_OK ? head_apply_barrier(head) : err;
+    return err == ERR_OK ? head_apply_wait_idle(head) : err;
 }
 
 void head_close(struct head *head)

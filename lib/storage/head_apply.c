@@ -376,6 +376,19 @@ enum err head_apply_barrier(struct head *head)
     return waits ? env_wait(head->options.env, &op, 0) : ERR_OK;
 }
 
+enum err head_apply_wait_idle(struct head *head)
+{
+    struct env_op op = {0};
+    bool waits;
+
+    pthread_mutex_lock(&head->apply_lock);
+    waits = head->apply_busy;
+    if (waits)
+        head->idle = &op;
+    pthread_mutex_unlock(&head->apply_lock);
+    return waits ? env_wait(head->options.env, &op, 0) : ERR_OK;
+}
+
 static void on_apply_run(struct env_job *job)
 {
     struct head *head = CONTAINER_OF(job, struct head, apply_job);
@@ -401,6 +414,8 @@ static void on_apply_run(struct env_job *job)
 static void on_apply_done(struct env_job *job)
 {
     struct head *head = CONTAINER_OF(job, struct head, apply_job);
+    struct env *env = head->options.env;
+    struct env_op *idle = NULL;
     bool again;
 
     if (job->err != ERR_OK)
@@ -410,12 +425,16 @@ static void on_apply_done(struct env_job *job)
         again = head->apply_first != NULL;
         if (again) {
             job->cancelled = false;
-            if (env_submit(head->options.env, ENV_POOL_INGEST, job) == ERR_OK)
+            if (env_submit(env, ENV_POOL_INGEST, job) == ERR_OK)
                 again = false;
         } else {
             head->apply_busy = false;
+            idle = head->idle;
+            head->idle = NULL;
         }
         pthread_mutex_unlock(&head->apply_lock);
+        if (idle != NULL)
+            env_complete(env, idle, ERR_OK); /* the head may be gone after this */
         if (!again)
             return;
         on_apply_run(job);

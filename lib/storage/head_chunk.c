@@ -108,6 +108,15 @@ int64_t head_chunk_open_t_min(const struct series_hot *hot)
     return t_ms;
 }
 
+int64_t head_chunk_oldest(const struct series_hot *hot)
+{
+    int64_t t_min_ms = hot->count > 0 ? head_chunk_open_t_min(hot) : INT64_MAX;
+
+    for (const struct head_chunk *chunk = hot->sealed; chunk != NULL; chunk = chunk->prev)
+        t_min_ms = head_chunk_t_min(chunk);
+    return t_min_ms;
+}
+
 void head_chunk_seal(struct head *head, struct series_hot *hot)
 {
     const uint16_t size = (uint16_t)open_used(hot);

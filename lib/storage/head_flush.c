@@ -136,15 +136,6 @@ bool head_flush_next(struct head_flush *flush, struct head_flush_series *out)
     return false;
 }
 
-static int64_t hot_t_min(const struct series_hot *hot)
-{
-    int64_t t_min_ms = hot->count > 0 ? head_chunk_open_t_min(hot) : INT64_MAX;
-
-    for (const struct head_chunk *chunk = hot->sealed; chunk != NULL; chunk = chunk->prev)
-        t_min_ms = head_chunk_t_min(chunk);
-    return t_min_ms;
-}
-
 /* Drops from all slabs, one at a time. Returns the oldest time that is left. */
 static int64_t flush_drop_slabs(struct head_flush *flush, struct head_drop *drop, uint64_t *dropped)
 {
@@ -165,7 +156,7 @@ static int64_t flush_drop_slabs(struct head_flush *flush, struct head_drop *drop
             if (!head_chunk_has_samples(hot))
                 continue;
             *dropped += head_chunk_drop(head, hot, drop);
-            oldest_ms = hot_t_min(hot);
+            oldest_ms = head_chunk_oldest(hot);
             t_min_ms = oldest_ms < t_min_ms ? oldest_ms : t_min_ms;
         }
         pthread_mutex_unlock(&slab->lock);

@@ -3,13 +3,48 @@
 
 /* Tickets rise, and lists are in their order: the first guard of a list is its oldest. */
 
-void head_guard_enter(struct head *head, struct head_guard *guard, enum head_guard_kind kind)
+static void guard_link(struct head *head, struct head_guard *guard, enum head_guard_kind kind)
 {
-    pthread_mutex_lock(&head->guards_lock);
     guard->ticket = head->ticket_next++;
     guard->watermark = atomic_load_explicit(&head->watermark, memory_order_relaxed);
     list_push_back(&head->guards[kind], &guard->node);
+}
+
+void head_guard_enter(struct head *head, struct head_guard *guard, enum head_guard_kind kind)
+{
+    pthread_mutex_lock(&head->guards_lock);
+    guard_link(head, guard, kind);
     pthread_mutex_unlock(&head->guards_lock);
+}
+
+bool head_guard_begin_txn(struct head *head, struct head_guard *guard)
+{
+    bool begins;
+
+    pthread_mutex_lock(&head->guards_lock);
+    begins = !head->stopping;
+    if (begins) {
+        guard_link(head, guard, HEAD_GUARD_TXN);
+        head->txn_live_count++;
+    }
+    pthread_mutex_unlock(&head->guards_lock);
+    return begins;
+}
+
+void head_guard_end_txn(struct head *head)
+{
+    struct env *env = head->options.env;
+    struct env_op *stopped = NULL;
+
+    pthread_mutex_lock(&head->guards_lock);
+    ASSERT(head->txn_live_count > 0);
+    if (--head->txn_live_count == 0) {
+        stopped = head->stop_waiter;
+        head->stop_waiter = NULL;
+    }
+    pthread_mutex_unlock(&head->guards_lock);
+    if (stopped != NULL)
+        env_complete(env, stopped, ERR_OK);
 }
 
 static uint64_t guard_oldest(const struct head *head, enum head_guard_kind kind)
@@ -22,7 +57,6 @@ static uint64_t guard_oldest(const struct head *head, enum head_guard_kind kind)
 void head_guard_leave(struct head *head, struct head_guard *guard, enum head_guard_kind kind)
 {
     struct head_waiter *ready = NULL;
-    struct env_op *stopped = NULL;
 
     pthread_mutex_lock(&head->guards_lock);
     list_remove(&guard->node);
@@ -40,9 +74,6 @@ void head_guard_leave(struct head *head, struct head_guard *guard, enum head_gua
             waiter->next = ready;
             ready = waiter;
         }
-    } else if (kind == HEAD_GUARD_TXN && list_is_empty(&head->guards[HEAD_GUARD_TXN])) {
-        stopped = head->stop_waiter;
-        head->stop_waiter = NULL;
     }
     pthread_mutex_unlock(&head->guards_lock);
     while (ready != NULL) {
@@ -51,8 +82,6 @@ void head_guard_leave(struct head *head, struct head_guard *guard, enum head_gua
         env_complete(head->options.env, &ready->op, ERR_OK);
         ready = next;
     }
-    if (stopped != NULL)
-        env_complete(head->options.env, stopped, ERR_OK);
 }
 
 uint64_t head_guard_ticket(struct head *head)

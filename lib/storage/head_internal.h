@@ -173,7 +173,8 @@ struct head {
     struct list guards[HEAD_GUARD_KINDS];
     uint64_t ticket_next;
     struct head_waiter *waiters;
-    struct env_op *stop_waiter; /* when the last transaction ends; borrowed */
+    uint32_t txn_live_count;    /* between begin and the last thing done for them */
+    struct env_op *stop_waiter; /* when the last transaction has ended; borrowed */
     bool stopping;
     _Atomic uint64_t watermark;
 
@@ -183,6 +184,7 @@ struct head {
     uint64_t apply_handed, apply_done; /* groups that came, and that are applied */
     uint64_t barrier_target;
     struct env_op *barrier; /* borrowed: completed when apply_done reaches its target */
+    struct env_op *idle;    /* borrowed: completed when the job has ended */
     struct env_job apply_job;
     pthread_mutex_t gate;
     uint64_t low_seq; /* the applier's own: no reader and no later one is below it */
@@ -288,6 +290,8 @@ void head_chunk_seal(struct head *head, struct series_hot *hot);
 uint64_t head_chunk_hidden(const struct series_hot *hot, uint64_t watermark);
 /* First time of the open chunk, which has samples. */
 int64_t head_chunk_open_t_min(const struct series_hot *hot);
+/* Time of the oldest sample; INT64_MAX when there is none. */
+int64_t head_chunk_oldest(const struct series_hot *hot);
 static inline int64_t head_chunk_t_min(const struct head_chunk *chunk)
 {
     return (int64_t)((uint64_t)chunk->t_max_ms - chunk->span_ms);
@@ -312,6 +316,10 @@ void head_chunk_free(struct head *head, struct head_chunk *chunk);
 
 void head_guard_enter(struct head *head, struct head_guard *guard, enum head_guard_kind kind);
 void head_guard_leave(struct head *head, struct head_guard *guard, enum head_guard_kind kind);
+/* A transaction begins; false: the head is stopping. Its guard is entered. */
+bool head_guard_begin_txn(struct head *head, struct head_guard *guard);
+/* The last thing done for a transaction whose guard has left: the head may go after it. */
+void head_guard_end_txn(struct head *head);
 /* A ticket above all guards taken so far. */
 uint64_t head_guard_ticket(struct head *head);
 /* Whether all guards below the ticket have ended. */
@@ -353,6 +361,8 @@ void head_apply_group(void *owner, struct wal_record *first, enum err err);
 void head_apply_init(struct head *head);
 /* Waits until all groups that are durable now are applied. One caller at a time. */
 enum err head_apply_barrier(struct head *head) MUST_USE;
+/* Waits until the job has ended; nothing is queued any more. */
+enum err head_apply_wait_idle(struct head *head) MUST_USE;
 /* Writes the text of a refused sample: reason, time and the labels of its series. */
 void head_txn_explain(struct append_result *result, enum append_verdict verdict, int64_t t_ms,
                       struct label_set labels);

@@ -387,6 +387,49 @@ static enum err on_record(void *owner, const struct wal_entry *entry)
     return ERR_CORRUPT;
 }
 
+/* Drops from a series what blocks have: a slab that is no newer than a block has nothing in its
+ * window that the block does not have. */
+static void drop_flushed(struct head *head, struct series_hot *hot, uint64_t slab_seq)
+{
+    for (size_t i = 0; i < head->options.window_count; i++) {
+        const struct head_window *window = &head->options.windows[i];
+        struct head_drop drop = {
+            .t_min_ms = window->t_min_ms, .t_end_ms = window->t_end_ms, .watermark = UINT64_MAX};
+
+        if (slab_seq > window->watermark || !head_chunk_has_samples(hot))
+            continue;
+        atomic_fetch_sub(&head->sample_count, head_chunk_drop(head, hot, &drop));
+        while (drop.dead != NULL) {
+            struct head_chunk *prev = drop.dead->prev;
+
+            head_chunk_free(head, drop.dead);
+            drop.dead = prev;
+        }
+    }
+}
+
+/* Of all slabs of the checkpoint; finds the oldest time of what is left. */
+static void drop_all_flushed(struct head *head)
+{
+    int64_t t_min_ms = INT64_MAX;
+
+    for (size_t number = 0; number < head->slab_seq_count; number++) {
+        struct head_slab *slab = head_slab_of(head, (uint32_t)number << HEAD_SLAB_SHIFT);
+
+        for (unsigned i = 0; slab != NULL && i < HEAD_SLAB_SLOTS; i++) {
+            struct series_hot *hot = &slab->hot[i];
+            int64_t oldest_ms;
+
+            if (atomic_load(&slab->state[i]) == 0)
+                continue;
+            drop_flushed(head, hot, head->slab_seqs[number]);
+            oldest_ms = head_chunk_oldest(hot);
+            t_min_ms = oldest_ms < t_min_ms ? oldest_ms : t_min_ms;
+        }
+    }
+    atomic_store(&head->t_min_ms, t_min_ms);
+}
+
 enum err head_recover(struct head *head, struct wal_start *start, struct err_info *info)
 {
     struct checkpoint_header header = {0};
@@ -405,6 +448,8 @@ enum err head_recover(struct head *head, struct wal_start *start, struct err_inf
     err = load_newest(head, &header, info);
     if (err != ERR_OK)
         return err;
+    if (head->options.window_count > 0)
+        drop_all_flushed(head);
     if (header.gen > head->gen_next && header.gen <= HEAD_GEN_MAX)
         head->gen_next = header.gen;
     options.segment_min = header.segment;

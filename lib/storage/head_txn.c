@@ -53,7 +53,7 @@ static void txn_release(struct head_txn *txn)
     bool kept;
 
     budget_give(txn->budget, txn->taken_bytes);
-    head_guard_leave(head, &txn->guard, HEAD_GUARD_TXN); /* nothing of head->wal is used below */
+    head_guard_leave(head, &txn->guard, HEAD_GUARD_TXN);
     if (txn->payload.cap > PAYLOAD_KEPT_MAX)
         buf_fini(&txn->payload);
     pthread_mutex_lock(&head->txns_lock);
@@ -66,6 +66,7 @@ static void txn_release(struct head_txn *txn)
     pthread_mutex_unlock(&head->txns_lock);
     if (!kept)
         txn_free(txn);
+    head_guard_end_txn(head);
 }
 
 void head_txn_free_all(struct head *head)
@@ -128,7 +129,6 @@ static enum err txn_begin(struct appender *appender, const struct append_options
     struct head_tenant *tenant;
     struct head_txn *txn;
     enum err err = wal_check(head->wal);
-    bool stopping;
 
     if (err != ERR_OK)
         return err_set(info, err, "the write-ahead log takes no writes: %s", err_text(err));
@@ -138,17 +138,13 @@ static enum err txn_begin(struct appender *appender, const struct append_options
     if (tenant == NULL)
         return err_set(info, ERR_LIMIT, "limit of %u tenants reached", head->options.tenant_max);
     txn = txn_new(head);
-    head_guard_enter(head, &txn->guard, HEAD_GUARD_TXN);
-    pthread_mutex_lock(&head->guards_lock);
-    stopping = head->stopping;
-    pthread_mutex_unlock(&head->guards_lock);
+    if (!head_guard_begin_txn(head, &txn->guard)) {
+        txn_free(txn);
+        return err_set(info, ERR_UNAVAILABLE, "the server is stopping");
+    }
     txn->tenant = tenant;
     txn->budget = options->budget;
     txn->taken_bytes = 0;
-    if (stopping) {
-        txn_release(txn);
-        return err_set(info, ERR_UNAVAILABLE, "the server is stopping");
-    }
     txn->t_limit_ms = env_now_ms(head->options.env) + head->options.future_ms_max;
     txn->deadline_ns = options->deadline_ns;
     txn->sample_count = 0;

@@ -5,6 +5,7 @@
  * commit that waits, and a query that reads everything. */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/env_real.h"
