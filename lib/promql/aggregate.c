@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#include "promql/eval.h"
+#include "promql/stage.h"
 
 struct aggregate_stage {
     struct promql_stage stage;

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "promql/eval.h"
+#include "promql/stage.h"
 
 double promql_binop_apply(enum promql_op op, double a, double b)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "promql/eval.h"
+#include "promql/stage.h"
 
 enum { LOOKBACK_MS = 5 * 60 * 1000, SUBQUERY_STEP_MS = 60 * 1000, SAMPLES_MAX = 50000000 };
 

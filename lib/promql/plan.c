@@ -7,8 +7,8 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "promql/eval.h"
 #include "promql/function.h"
+#include "promql/stage.h"
 
 /* Where in the plan we are. */
 struct planner {

@@ -10,8 +10,8 @@
 #include <math.h>
 
 #include "base/utf8.h"
-#include "promql/eval.h"
 #include "promql/function.h"
+#include "promql/stage.h"
 
 enum { RESETS_DIRECT_MAX = 32, SAMPLES_CAP_MIN = 256 };
 

@@ -2,7 +2,7 @@
 
 /* Binary operators with a scalar on one side or on both. */
 
-#include "promql/eval.h"
+#include "promql/stage.h"
 
 struct scalar_binary_stage {
     struct promql_stage stage;

@@ -2,7 +2,7 @@
 
 /* Selectors: asking the source for series, and the operator of an instant selector. */
 
-#include "promql/eval.h"
+#include "promql/stage.h"
 
 struct selector_stage {
     struct promql_stage stage;

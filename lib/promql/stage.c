@@ -2,7 +2,7 @@
 
 /* The small operators: constants, evaluation times, repeated single steps, signs, merging. */
 
-#include "promql/eval.h"
+#include "promql/stage.h"
 
 static const struct label_set no_labels = {0};
 

@@ -13,7 +13,7 @@
  *     values at one step are an error even if nothing matches them;
  *   - an output series of several pairs. */
 
-#include "promql/eval.h"
+#include "promql/stage.h"
 
 #define NONE UINT32_MAX
 
