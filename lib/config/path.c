@@ -53,6 +53,7 @@ enum err path_read(struct env *env, const char *path, struct buf *out, struct er
 /* ---- patterns ---- */
 
 struct names {
+    bool has_dir;        /* the pattern has a directory before its last segment */
     const char *pattern; /* last segment */
     char **items;        /* owned, each too */
     uint32_t count, cap;
@@ -101,9 +102,10 @@ static enum err walk_dir(struct env *env, struct slice dir, struct names *names,
     if (names->count > 1)
         qsort(names->items, names->count, sizeof(*names->items), compare_names);
     for (uint32_t i = 0; err == ERR_OK && i < names->count; i++) {
-        const char *slash = slice_has_suffix(dir, SLICE("/")) ? "" : "/";
+        const char *slash = !names->has_dir || slice_has_suffix(dir, SLICE("/")) ? "" : "/";
+        const struct slice prefix = names->has_dir ? dir : slice_of(dir.data, 0);
 
-        if ((size_t)snprintf(path, sizeof(path), "%.*s%s%s", SLICE_ARG(dir), slash,
+        if ((size_t)snprintf(path, sizeof(path), "%.*s%s%s", SLICE_ARG(prefix), slash,
                              names->items[i]) >= sizeof(path))
             return ERR_LIMIT;
         err = fn(owner, path);
@@ -114,7 +116,7 @@ static enum err walk_dir(struct env *env, struct slice dir, struct names *names,
 enum err path_glob(struct env *env, const char *pattern, path_glob_fn *fn, void *owner)
 {
     const char *slash = strrchr(pattern, '/');
-    struct names names = {.pattern = slash == NULL ? pattern : slash + 1};
+    struct names names = {.has_dir = slash != NULL, .pattern = slash == NULL ? pattern : slash + 1};
     enum err err;
 
     if (strlen(pattern) >= PATH_SIZE_MAX)

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/number.h"
 #include "base/regex.h"
@@ -277,6 +278,13 @@ static enum err load_list(struct schema_ctx *ctx, const struct yaml_node *node,
     return ERR_OK;
 }
 
+static int compare_keys(const void *a, const void *b)
+{
+    const struct schema_value *x = a, *y = b;
+
+    return slice_cmp(x->key, y->key);
+}
+
 static enum err load_map(struct schema_ctx *ctx, const struct yaml_node *node,
                          struct schema_value *value)
 {
@@ -301,6 +309,8 @@ static enum err load_map(struct schema_ctx *ctx, const struct yaml_node *node,
         if (err != ERR_OK)
             return err;
     }
+    if (value->count > 1) /* printed in this order */
+        qsort(value->items, value->count, sizeof(*value->items), compare_keys);
     return ERR_OK;
 }
 
