@@ -192,6 +192,35 @@ static enum err replay_headless(struct replay *replay, struct replay_segment *se
     return ERR_OK;
 }
 
+/* When only the process died, the last groups may be in the page cache and nowhere else, or, after
+ * a sync that failed, be held as written although they are not. What is replayed will be seen, so
+ * it is written once more and synced before that. Only the segment that was in use can be so. */
+static enum err replay_make_durable(struct replay *replay, uint64_t number, uint64_t end)
+{
+    struct env *env = replay->options->env;
+    char path[WAL_PATH_SIZE];
+    struct env_file *file;
+    enum err err = replay_read(replay, number, end);
+
+    if (err != ERR_OK || replay->buf.len == 0)
+        return err;
+    wal_dir_segment_path(path, replay->options->dir, number);
+    err = FAULT("wal.open_again") ? ERR_IO : env->fs->open(env, path, ENV_OPEN_WRITE, &file);
+    if (err != ERR_OK)
+        return err_set(replay->info, err, "cannot open %s: %s", path, err_text(err));
+    err = FAULT("wal.write_again")
+              ? ERR_IO
+              : file->ops->write_at(file, 0, replay->buf.data, replay->buf.len);
+    if (err == ERR_OK)
+        err = FAULT("wal.sync_again") ? ERR_IO : file->ops->sync(file);
+    (void)file->ops->close(file);
+    if (err == ERR_OK)
+        err = env->fs->sync_dir(env, replay->options->dir);
+    if (err != ERR_OK)
+        return err_set(replay->info, err, "cannot sync %s: %s", path, err_text(err));
+    return ERR_OK;
+}
+
 static enum err replay_all(struct replay *replay, struct wal_start *start)
 {
     enum err err = ERR_OK;
@@ -218,6 +247,8 @@ static enum err replay_all(struct replay *replay, struct wal_start *start)
         start->prev_segment = segment->number;
         err = replay_records(replay, segment, &start->prev_end);
     }
+    if (err == ERR_OK && start->prev_segment > 0)
+        err = replay_make_durable(replay, start->prev_segment, start->prev_end);
     return err;
 }
 
