@@ -154,6 +154,8 @@ bool sim_disk_fails(struct sim_disk *disk, enum sim_call call)
 
     ++*counts[call];
     sim_note(disk->sim, (uint64_t)call + 1);
+    if (call != SIM_CALL_READ && disk->stop_in > 0 && --disk->stop_in == 0)
+        sim_stop(disk->sim);
     if (disk->fail_in > 0)
         fails = --disk->fail_in == 0;
     if (chances[call] > 0 && sim_below(disk->sim, 1000) < chances[call])
@@ -492,6 +494,11 @@ void sim_disk_set_options(struct sim_disk *disk, const struct sim_disk_options *
 void sim_disk_fail_nth(struct sim_disk *disk, uint64_t nth)
 {
     disk->fail_in = nth;
+}
+
+void sim_disk_stop_nth(struct sim_disk *disk, uint64_t nth)
+{
+    disk->stop_in = nth;
 }
 
 void sim_disk_get_stats(const struct sim_disk *disk, struct sim_disk_stats *stats)

@@ -56,6 +56,8 @@ void sim_disk_kill(struct sim_disk *disk);
 void sim_disk_set_options(struct sim_disk *disk, const struct sim_disk_options *options);
 /* The n-th file call from now (from 1) fails with ERR_IO, once; 0: none. */
 void sim_disk_fail_nth(struct sim_disk *disk, uint64_t nth);
+/* sim_stop in the middle of the n-th call from now that changes something; 0: never. */
+void sim_disk_stop_nth(struct sim_disk *disk, uint64_t nth);
 void sim_disk_get_stats(const struct sim_disk *disk, struct sim_disk_stats *stats);
 
 /* Flips one random bit of a random durable sector of a random file whose path contains `part`;

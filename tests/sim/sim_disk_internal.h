@@ -55,6 +55,7 @@ struct sim_disk {
     struct sim_inode *root;
     uint64_t next_number;
     uint64_t fail_in; /* calls until one fails; 0: none will */
+    uint64_t stop_in; /* calls that change something until sim_stop */
 };
 
 enum sim_call { SIM_CALL_READ, SIM_CALL_WRITE, SIM_CALL_SYNC, SIM_CALL_NAME };

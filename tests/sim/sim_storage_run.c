@@ -449,14 +449,20 @@ static void run_generation_main(void *arg)
 
 /* ---- one seed ---- */
 
-/* How a generation ends: by itself, or by a crash after some steps. */
+/* How a generation ends: by itself; by a crash after some steps, which falls into times when much
+ * is done; or by a crash within some call of the disk, which falls on each of them alike. */
 static void run_generation(struct run *run)
 {
     const bool crashes = !run->is_last && !sim_chance(run->sim, 4);
-    const uint64_t limit =
-        crashes ? sim_below(run->sim, UINT64_C(1) << (6 + sim_below(run->sim, 11))) : RUN_STEPS_MAX;
+    const bool in_call = crashes && sim_chance(run->sim, 2);
+    const uint64_t limit = crashes && !in_call
+                               ? sim_below(run->sim, UINT64_C(1) << (6 + sim_below(run->sim, 11)))
+                               : RUN_STEPS_MAX;
     enum sim_end end;
 
+    sim_disk_stop_nth(sim_disk_of(run->sim),
+                      in_call ? 1 + sim_below(run->sim, UINT64_C(1) << (3 + sim_below(run->sim, 8)))
+                              : 0);
     sim_spawn(run->sim, run_generation_main, run);
     end = sim_run(run->sim, limit);
     if (run->model.failure != NULL)
