@@ -4,8 +4,11 @@
  * the list of live blocks. The timer only submits two jobs, upkeep of the head and due flushes, and
  * only those that are not queued or running already. */
 
+#include <stdio.h>
+
 #include "base/list.h"
 #include "base/mem.h"
+#include "storage/block_writer.h"
 #include "storage/db_internal.h"
 #include "storage/flush.h"
 
@@ -136,6 +139,24 @@ static enum err drop_from_head(struct flush_run *run, struct head_flush *flush,
     return err == ERR_OK ? ERR_OK : err_set(info, err, "dropping from the head: %s", err_text(err));
 }
 
+/* A block that cannot be read back is not worth keeping: the head has it all. */
+static enum err open_written(struct db *db, struct ulid ulid, struct block **block,
+                             struct err_info *info)
+{
+    const struct block_options options = {
+        .env = db->options.env, .door = db->door, .hash_key = &db->hash_key, .dir = db->blocks_dir};
+    char path[DB_PATH_SIZE + ULID_TEXT_LEN + 2];
+    char name[ULID_TEXT_LEN + 1];
+    const enum err err = block_open(&options, ulid, block, info);
+
+    if (err == ERR_OK)
+        return ERR_OK;
+    ulid_print(ulid, name);
+    (void)snprintf(path, sizeof(path), "%s/%s", db->blocks_dir, name);
+    block_writer_remove_dir(db->options.env, path);
+    return err;
+}
+
 static enum err flush_one(struct flush_run *run, int64_t t_min_ms, int64_t t_end_ms,
                           struct err_info *info)
 {
@@ -149,16 +170,20 @@ static enum err flush_one(struct flush_run *run, int64_t t_min_ms, int64_t t_end
                                           .t_end_ms = t_end_ms,
                                           .is_cancelled = run_is_cancelled,
                                           .owner = run};
-    const struct block_options block_options = {
-        .env = db->options.env, .door = db->door, .hash_key = &db->hash_key, .dir = db->blocks_dir};
     const uint64_t start_ns = now_ns(db);
     struct flush_result result;
     struct block *block;
     enum err err = flush_window(&options, &result, info);
 
+    if (err == ERR_END) {
+        /* What was there is not visible yet, or was dropped: the head learns its oldest time. */
+        err = drop_from_head(run, result.flush, info);
+        head_flush_close(result.flush);
+        return err;
+    }
     if (err != ERR_OK)
         return err;
-    err = block_open(&block_options, result.meta.ulid, &block, info);
+    err = open_written(db, result.meta.ulid, &block, info);
     if (err == ERR_OK)
         err = attach(db, block, info);
     if (err == ERR_OK) {
@@ -201,8 +226,6 @@ static enum err flush_windows(struct flush_run *run, uint32_t *count, struct err
         err = flush_one(run, t_min_ms, t_end_ms, info);
         if (err == ERR_OK)
             ++*count;
-        else if (err == ERR_END)
-            err = ERR_OK; /* what was there is not visible yet, or was dropped */
     }
     return err;
 }

@@ -65,10 +65,10 @@ enum err flush_window(const struct flush_options *options, struct flush_result *
         else
             block_writer_abort(writer);
     }
-    if (err != ERR_OK) {
+    if (err != ERR_OK && err != ERR_END) {
         head_flush_close(flush);
         return err;
     }
     result->flush = flush;
-    return ERR_OK;
+    return err;
 }

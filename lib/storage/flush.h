@@ -26,7 +26,7 @@ struct flush_result {
     struct block_meta meta;
 };
 
-/* ERR_END: the window has no samples. ERR_CANCELLED. After an error nothing is left to close or to
- * remove. */
+/* ERR_END: the window has no samples; there is no block, and a drop makes the head see that. After
+ * any other error (ERR_CANCELLED ...) nothing is left to close or to remove. */
 enum err flush_window(const struct flush_options *options, struct flush_result *result,
                       struct err_info *info) MUST_USE;

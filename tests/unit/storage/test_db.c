@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "support/check.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/env_real.h"
+#include "base/fault.h"
+#include "base/mem.h"
+#include "net/env_net.h"
+#include "storage/db.h"
+#include "storage/ulid.h"
+#include "support/gen.h"
+#include "support/temp_dir.h"
+
+enum {
+    SERIES_COUNT = 40,
+    STEP_MS = 1000,
+    RANGE_MS = 20000, /* of a block */
+    START_MS = 1000000,
+};
+
+struct fixture {
+    struct temp_dir dir;
+    struct env env;
+    struct db *db;
+    uint32_t step_count; /* rounds written: a sample a series */
+};
+
+static void open_db(struct fixture *f)
+{
+    char path[TEMP_DIR_PATH_SIZE + 16];
+    struct err_info info = {0};
+
+    (void)snprintf(path, sizeof(path), "%s/a/data", f->dir.path);
+    const struct db_options options = {.env = &f->env,
+                                       .path = path,
+                                       .block_range_ms = RANGE_MS,
+                                       .wal_segment_size = 1 << 20,
+                                       .checkpoint_bytes = 1 << 20};
+    check_err_info(ERR_OK, db_open(&options, &f->db, &info), &info);
+}
+
+static void fixture_init(struct fixture *f)
+{
+    const struct env_net_options options = {.reactors = NULL};
+
+    memset(f, 0, sizeof(*f));
+    temp_dir_init(&f->dir);
+    env_real_init(&f->env);
+    check_err(ERR_OK, env_net_open(&f->env, &options, NULL));
+    f->env.timer = NULL; /* the tests say when */
+    open_db(f);
+}
+
+static void stop_db(struct fixture *f)
+{
+    check_err(ERR_OK, db_stop(f->db, 0));
+    db_close(f->db);
+    f->db = NULL;
+}
+
+static void fixture_fini(struct fixture *f)
+{
+    if (f->db != NULL)
+        stop_db(f);
+    env_net_stop(&f->env);
+    env_net_close(&f->env);
+    temp_dir_fini(&f->dir);
+}
+
+/* ---- writing: also on threads, where cmocka may not fail, so these abort ---- */
+
+struct commit {
+    struct env *env;
+    struct env_op op;
+    struct append_result result;
+};
+
+static void on_done(void *owner, const struct append_result *result)
+{
+    struct commit *commit = owner;
+
+    commit->result = *result;
+    env_complete(commit->env, &commit->op, ERR_OK);
+}
+
+static double value_of(uint32_t series, uint32_t step)
+{
+    return (double)series * 1000 + step + (series % 3 == 0 ? 0.25 : 0);
+}
+
+/* One transaction: a sample for each series. */
+static enum err write_step(struct fixture *f, uint32_t step)
+{
+    const struct append_options options = {.tenant = SLICE("anonymous"), .origin = APPEND_SCRAPE};
+    struct commit commit = {.env = &f->env};
+    struct append_txn *txn;
+    enum err err = appender_begin(db_appender(f->db), &options, &txn, NULL);
+
+    if (err != ERR_OK)
+        return err;
+    for (uint32_t i = 0; i < SERIES_COUNT; i++) {
+        char number[16];
+        (void)snprintf(number, sizeof(number), "%u", i);
+        const struct label labels[] = {{SLICE("__name__"), SLICE("m")},
+                                       {SLICE("i"), slice_from_cstr(number)}};
+        struct series_key key = {.labels = {labels, 2}};
+        const struct append_item item = {.kind = APPEND_FLOAT,
+                                         .t_ms = START_MS + (int64_t)step * STEP_MS,
+                                         .v = value_of(i, step)};
+
+        key.hash = series_hash(db_hash_key(f->db), options.tenant, key.labels);
+        const enum append_verdict verdict = txn->appender->ops->add(txn, &key, &item);
+        ASSERT(verdict == APPEND_OK);
+    }
+    txn->appender->ops->commit(txn, on_done, &commit);
+    err = env_wait(&f->env, &commit.op, 0);
+    ASSERT(err == ERR_OK);
+    return commit.result.err;
+}
+
+static void write_steps(struct fixture *f, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        check_err(ERR_OK, write_step(f, f->step_count++));
+}
+
+static enum err flush_all(struct fixture *f, struct err_info *info)
+{
+    const struct db_flush_options options = {.all = true};
+
+    return db_flush(f->db, &options, info);
+}
+
+/* ---- reading ---- */
+
+static uint32_t series_of(struct label_set labels)
+{
+    char text[16] = {0};
+    const struct slice value = label_set_get(labels, SLICE("i"));
+
+    ASSERT(value.len < sizeof(text));
+    memcpy(text, value.data, value.len);
+    return (uint32_t)strtoul(text, NULL, 10);
+}
+
+/* Every series has the samples of steps [0, count), each once, in order. */
+static enum err check_all(struct fixture *f, uint32_t count)
+{
+    static _Thread_local struct sample_columns columns;
+    struct source *source = db_source(f->db);
+    struct source_series series;
+    struct series_stream *stream;
+    struct arena arena;
+    uint32_t series_count = 0;
+
+    arena_init(&arena, NULL, 0);
+    struct source_ctx ctx = {.tenant = SLICE("anonymous"), .arena = &arena};
+    enum err err = source->ops->select(source, &ctx, (struct matcher_list){0}, INT64_MIN, INT64_MAX,
+                                       NULL, &stream, NULL);
+    while (err == ERR_OK && series_stream_next(stream, &series)) {
+        const uint32_t number = series_of(series.labels);
+        uint32_t step = 0;
+
+        while (sample_cursor_next(series.cursor, &columns))
+            for (uint32_t i = 0; i < columns.count; i++, step++) {
+                ASSERT(columns.t_ms[i] == START_MS + (int64_t)step * STEP_MS);
+                ASSERT(columns.v[i] == value_of(number, step));
+            }
+        err = series.cursor->err;
+        if (err == ERR_OK)
+            ASSERT(step >= count);
+        series_count++;
+    }
+    if (err == ERR_OK)
+        err = stream->err;
+    if (err == ERR_OK)
+        ASSERT(series_count == SERIES_COUNT || (series_count == 0 && count == 0));
+    arena_fini(&arena);
+    return err;
+}
+
+static struct db_stats stats_of(struct fixture *f)
+{
+    struct db_stats stats;
+
+    db_get_stats(f->db, &stats);
+    return stats;
+}
+
+/* ---- files ---- */
+
+static void blocks_path(const struct fixture *f, const char *name, char *path, size_t size)
+{
+    const int len = snprintf(path, size, "%s/a/data/blocks/%s", f->dir.path, name);
+
+    assert_true(len > 0 && (size_t)len < size);
+}
+
+struct names {
+    char items[64][64];
+    uint32_t count;
+};
+
+static enum err add_name(void *owner, const char *name)
+{
+    struct names *names = owner;
+
+    assert_true(names->count < COUNT_OF(names->items));
+    (void)snprintf(names->items[names->count++], sizeof(names->items[0]), "%s", name);
+    return ERR_OK;
+}
+
+static struct names list_blocks(struct fixture *f)
+{
+    struct names names = {.count = 0};
+    char path[TEMP_DIR_PATH_SIZE + 64];
+
+    blocks_path(f, "", path, sizeof(path));
+    check_err(ERR_OK, f->env.fs->list(&f->env, path, add_name, &names));
+    return names;
+}
+
+static void flip_byte(const char *path, long from_end)
+{
+    FILE *file = fopen(path, "r+b");
+    int c;
+
+    assert_non_null(file);
+    assert_int_equal(0, fseek(file, -from_end, SEEK_END));
+    c = fgetc(file);
+    assert_int_equal(0, fseek(file, -from_end, SEEK_END));
+    (void)fputc(c ^ 0x10, file);
+    assert_int_equal(0, fclose(file));
+}
+
+/* ---- tests ---- */
+
+/* Whatever is flushed, stopped, reopened: the answer is what was written. */
+static void test_life(void **state)
+{
+    struct fixture f;
+    struct gen gen;
+
+    (void)state;
+    gen_init(&gen, 9);
+    fixture_init(&f);
+    check_err(ERR_OK, check_all(&f, 0));
+    for (int i = 0; i < 12; i++) {
+        struct err_info info = {0};
+
+        write_steps(&f, (uint32_t)gen_below(&gen, 25));
+        check_err(ERR_OK, check_all(&f, f.step_count));
+        if (gen_chance(&gen, 2)) {
+            check_err_info(ERR_OK, flush_all(&f, &info), &info);
+            assert_int_equal(0, stats_of(&f).head.samples);
+        } else {
+            db_maintain(f.db);
+        }
+        check_err(ERR_OK, check_all(&f, f.step_count));
+        if (gen_chance(&gen, 3)) {
+            if (gen_chance(&gen, 2))
+                stop_db(&f);
+            else
+                db_close(f.db); /* as a crash of the process */
+            open_db(&f);
+            check_err(ERR_OK, check_all(&f, f.step_count));
+        }
+    }
+    assert_true(stats_of(&f).blocks > 3);
+    assert_int_equal(f.step_count * SERIES_COUNT,
+                     stats_of(&f).block_samples + stats_of(&f).head.samples);
+    assert_true(stats_of(&f).t_min_ms == START_MS);
+    fixture_fini(&f);
+}
+
+static void test_due(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    write_steps(&f, 29); /* 1,000,000 to 1,028,000: the window's end is 1,020,000 */
+    db_maintain(f.db);
+    assert_int_equal(0, stats_of(&f).blocks);
+    write_steps(&f, 2);
+    db_maintain(f.db);
+    assert_int_equal(1, stats_of(&f).blocks);
+    assert_int_equal(20 * SERIES_COUNT, stats_of(&f).block_samples);
+    assert_int_equal(11 * SERIES_COUNT, stats_of(&f).head.samples);
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    fixture_fini(&f);
+}
+
+static void test_lock(void **state)
+{
+    char path[TEMP_DIR_PATH_SIZE + 16];
+    struct err_info info = {0};
+    struct fixture f;
+    struct db *second;
+
+    (void)state;
+    fixture_init(&f);
+    (void)snprintf(path, sizeof(path), "%s/a/data", f.dir.path);
+    const struct db_options options = {.env = &f.env, .path = path};
+    check_err(ERR_EXISTS, db_open(&options, &second, &info));
+    check_message("in use", &info);
+    check_message(path, &info);
+    fixture_fini(&f);
+}
+
+/* A bad block is put aside; the others answer. */
+static void test_bad_block(void **state)
+{
+    static const char *const files[] = {"index.sst", "data.sst", "meta.json"};
+    struct fixture f;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        char path[TEMP_DIR_PATH_SIZE + 128];
+        char name[128];
+
+        fixture_init(&f);
+        write_steps(&f, 50);
+        check_err(ERR_OK, flush_all(&f, NULL));
+        const uint64_t blocks = stats_of(&f).blocks;
+        assert_int_equal(3, blocks);
+        struct names names = list_blocks(&f);
+        stop_db(&f);
+        (void)snprintf(name, sizeof(name), "%s/%s", names.items[0], files[i]);
+        blocks_path(&f, name, path, sizeof(path));
+        flip_byte(path, 20);
+        open_db(&f);
+        assert_int_equal(blocks - 1, stats_of(&f).blocks);
+        assert_int_equal(1, stats_of(&f).quarantined);
+        (void)snprintf(name, sizeof(name), "%s.bad", names.items[0]);
+        names = list_blocks(&f);
+        bool found = false;
+        for (uint32_t j = 0; j < names.count; j++)
+            found |= strcmp(name, names.items[j]) == 0;
+        assert_true(found);
+        /* The next start knows nothing of it. */
+        stop_db(&f);
+        open_db(&f);
+        assert_int_equal(0, stats_of(&f).quarantined);
+        assert_int_equal(blocks - 1, stats_of(&f).blocks);
+        fixture_fini(&f);
+    }
+}
+
+static void test_leftovers(void **state)
+{
+    char text[ULID_TEXT_LEN + 1];
+    char name[64];
+    char path[TEMP_DIR_PATH_SIZE + 128];
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    write_steps(&f, 5);
+    check_err(ERR_OK, flush_all(&f, NULL));
+    stop_db(&f);
+    ulid_print(ulid_make(&f.env), text);
+    (void)snprintf(name, sizeof(name), "%s.tmp", text);
+    blocks_path(&f, name, path, sizeof(path));
+    check_err(ERR_OK, f.env.fs->mkdir(&f.env, path));
+    blocks_path(&f, text, path, sizeof(path));
+    check_err(ERR_OK, f.env.fs->mkdir(&f.env, path));
+    blocks_path(&f, "notes", path, sizeof(path));
+    check_err(ERR_OK, f.env.fs->mkdir(&f.env, path));
+    open_db(&f);
+    assert_int_equal(2, list_blocks(&f).count); /* the block and what is not ours */
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    fixture_fini(&f);
+}
+
+static void test_missing_files(void **state)
+{
+    static const char *const files[] = {"identity", "catalog"};
+    char path[TEMP_DIR_PATH_SIZE + 64];
+    char dir[TEMP_DIR_PATH_SIZE + 16];
+    struct fixture f;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        struct err_info info = {0};
+        struct db *db;
+
+        fixture_init(&f);
+        write_steps(&f, 5);
+        check_err(ERR_OK, flush_all(&f, NULL));
+        stop_db(&f);
+        (void)snprintf(dir, sizeof(dir), "%s/a/data", f.dir.path);
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+        check_err(ERR_OK, f.env.fs->unlink(&f.env, path));
+        const struct db_options options = {.env = &f.env, .path = dir};
+        check_err(ERR_CORRUPT, db_open(&options, &db, &info));
+        check_message(files[i], &info);
+        assert_int_equal(1, list_blocks(&f).count);
+        fixture_fini(&f);
+    }
+}
+
+/* A torn catalog whose last line was a block's: the block is listed again. */
+static void test_torn_catalog(void **state)
+{
+    char path[TEMP_DIR_PATH_SIZE + 64];
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    write_steps(&f, 15);
+    check_err(ERR_OK, flush_all(&f, NULL));
+    stop_db(&f);
+    (void)snprintf(path, sizeof(path), "%s/a/data/catalog", f.dir.path);
+    flip_byte(path, 3);
+    open_db(&f);
+    assert_int_equal(1, stats_of(&f).blocks);
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    stop_db(&f);
+    open_db(&f);
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    fixture_fini(&f);
+}
+
+/* Whatever call fails in a flush: no answer changes, no file is left, and a later one succeeds. */
+static void test_flush_faults(void **state)
+{
+    static const char *const points[] = {"sst.", "block.", "catalog."};
+    struct fixture f;
+    uint64_t fired = 0;
+
+    (void)state;
+    fixture_init(&f);
+    for (size_t i = 0; i < COUNT_OF(points); i++) {
+        for (uint64_t nth = 1;; nth++) {
+            write_steps(&f, 3);
+            fault_arm(points[i], nth);
+            const enum err err = flush_all(&f, NULL);
+            const bool has_fired = fault_fired_count() > 0;
+            fault_disarm();
+            check_err(ERR_OK, check_all(&f, f.step_count));
+            if (!has_fired) {
+                check_err(ERR_OK, err);
+                break;
+            }
+            fired++;
+            if (nth % 5 == 0) {
+                db_close(f.db);
+                open_db(&f);
+                check_err(ERR_OK, check_all(&f, f.step_count));
+            }
+        }
+        check_err(ERR_OK, flush_all(&f, NULL));
+        check_err(ERR_OK, check_all(&f, f.step_count));
+        assert_int_equal(stats_of(&f).blocks, list_blocks(&f).count);
+    }
+    assert_true(fired > 10);
+    fixture_fini(&f);
+}
+
+/* ---- all at once ---- */
+
+struct crowd {
+    struct fixture *f;
+    _Atomic uint32_t steps_done;
+    _Atomic bool is_over;
+};
+
+static void *write_thread(void *arg)
+{
+    struct crowd *crowd = arg;
+
+    for (uint32_t step = 0; step < 300; step++) {
+        const enum err err = write_step(crowd->f, step);
+        ASSERT(err == ERR_OK);
+        atomic_store(&crowd->steps_done, step + 1);
+    }
+    atomic_store(&crowd->is_over, true);
+    return NULL;
+}
+
+static void *read_thread(void *arg)
+{
+    struct crowd *crowd = arg;
+
+    while (!atomic_load(&crowd->is_over)) {
+        const enum err err = check_all(crowd->f, atomic_load(&crowd->steps_done));
+        ASSERT(err == ERR_OK);
+    }
+    return NULL;
+}
+
+static void *flush_thread(void *arg)
+{
+    struct crowd *crowd = arg;
+    uint32_t turn = 0;
+
+    while (!atomic_load(&crowd->is_over)) {
+        const struct db_flush_options options = {.all = turn++ % 3 == 0};
+
+        const enum err err = db_flush(crowd->f->db, &options, NULL);
+        ASSERT(err == ERR_OK);
+        db_maintain(crowd->f->db);
+    }
+    return NULL;
+}
+
+static void test_crowd(void **state)
+{
+    void *(*const fns[])(void *) = {write_thread, read_thread, read_thread, flush_thread,
+                                    flush_thread};
+    pthread_t threads[COUNT_OF(fns)];
+    struct crowd crowd = {0};
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    crowd.f = &f;
+    for (size_t i = 0; i < COUNT_OF(fns); i++)
+        assert_int_equal(0, pthread_create(&threads[i], NULL, fns[i], &crowd));
+    for (size_t i = 0; i < COUNT_OF(fns); i++)
+        assert_int_equal(0, pthread_join(threads[i], NULL));
+    f.step_count = atomic_load(&crowd.steps_done);
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    assert_true(stats_of(&f).blocks > 10);
+    stop_db(&f);
+    open_db(&f);
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    fixture_fini(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_life),         cmocka_unit_test(test_due),
+        cmocka_unit_test(test_lock),         cmocka_unit_test(test_bad_block),
+        cmocka_unit_test(test_leftovers),    cmocka_unit_test(test_missing_files),
+        cmocka_unit_test(test_torn_catalog), cmocka_unit_test(test_flush_faults),
+        cmocka_unit_test(test_crowd),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
