@@ -352,6 +352,34 @@ static void test_windows(void **state)
     }
 }
 
+/* As deep as the parser lets it be: no stack or memory gives way. */
+static void test_deep(void **state)
+{
+    static const struct {
+        const char *open, *close;
+    } cases[] = {{"", " + m"}, {"sum(", ")"}, {"-(1 - ", ")"}, {"2 * ", ""}};
+    struct fixture *fixture = *state;
+    const struct sample samples[] = {{0, 1}};
+
+    add(fixture, "m", "a", samples, 1);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buf text;
+        /* Each level of the third case is three nodes. */
+        const int depth = i == 2 ? 160 : 250;
+
+        buf_init(&text, 1 << 20);
+        for (int k = 0; k < depth; k++)
+            buf_add_cstr(&text, cases[i].open);
+        buf_add_cstr(&text, "m");
+        for (int k = 0; k < depth; k++)
+            buf_add_cstr(&text, cases[i].close);
+        buf_add_byte(&text, '\0');
+        check_err_info(ERR_OK, range(fixture, text.data, 100000), &fixture->info);
+        assert_int_equal(fixture->result.series_count, 1);
+        buf_fini(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_matching_faults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_increase, setup, teardown),
         cmocka_unit_test_setup_teardown(test_windows, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_deep, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
