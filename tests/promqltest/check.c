@@ -76,7 +76,7 @@ bool check_failure(const struct eval_case *test, enum err err, const struct err_
 static bool check_annotations(const struct eval_case *test, const struct query_result *result,
                               bool is_warning, char fault[FAULT_SIZE])
 {
-    const int kind = is_warning ? EXPECT_WARN : EXPECT_INFO;
+    const enum expect_kind kind = is_warning ? EXPECT_WARN : EXPECT_INFO;
     const char *const name = is_warning ? "warning" : "info";
     const struct annotation *first = result->annotations.first, *annotation;
     bool is_any = false;
@@ -84,7 +84,7 @@ static bool check_annotations(const struct eval_case *test, const struct query_r
     for (uint32_t i = 0; i < test->expectation_count; i++) {
         bool is_found = false;
 
-        if ((int)test->expectations[i].kind != kind)
+        if (test->expectations[i].kind != kind)
             continue;
         is_any = true;
         for (annotation = first; annotation != NULL; annotation = annotation->next)
@@ -102,7 +102,7 @@ static bool check_annotations(const struct eval_case *test, const struct query_r
         if (annotation->is_warning != is_warning)
             continue;
         for (uint32_t i = 0; i < test->expectation_count; i++)
-            is_found |= (int)test->expectations[i].kind == kind &&
+            is_found |= test->expectations[i].kind == kind &&
                         text_matches(&test->expectations[i], annotation->text);
         if ((is_any && !is_found) || (is_warning ? test->no_warn : test->no_info)) {
             snprintf(fault, FAULT_SIZE, "unexpected %s \"%.*s\"", name,

@@ -182,7 +182,7 @@ static bool cut_prefix(struct slice *s, const char *prefix)
     return true;
 }
 
-static bool add_expectation(struct eval_case *test, int kind, struct slice rest)
+static bool add_expectation(struct eval_case *test, enum expect_kind kind, struct slice rest)
 {
     struct expectation *expectation = &test->expectations[test->expectation_count];
 

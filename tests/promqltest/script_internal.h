@@ -8,9 +8,11 @@
 
 enum { EXPECT_MAX = 32 };
 
+enum expect_kind { EXPECT_FAIL, EXPECT_WARN, EXPECT_INFO };
+
 /* A line "expect fail|warn|info ...". */
 struct expectation {
-    enum { EXPECT_FAIL, EXPECT_WARN, EXPECT_INFO } kind;
+    enum expect_kind kind;
     bool is_regex;
     struct slice text; /* empty: any */
 };
