@@ -157,6 +157,11 @@ scrape_configs:
 """
 
 
+# Of targets, known to 3.14 and not to 3.5.
+NEWER_LABELS = ("__scrape_native_histograms__", "__always_scrape_classic_histograms__",
+                "__convert_classic_histograms_to_nhcb__")
+
+
 def all_series(server):
     """Label sets and the newest value of each series of the pages but what varies by nature."""
     found = {}
@@ -194,7 +199,9 @@ def same_series_after_relabelling(env):
             key = f"{state}Targets"
             found.append(sorted((json.dumps(t.get("labels", {}), sort_keys=True), t["scrapePool"],
                                  t.get("scrapeUrl", ""), t.get("health", ""),
-                                 json.dumps(t["discoveredLabels"], sort_keys=True)) for t in data[key]))
+                                 json.dumps({k: v for k, v in t["discoveredLabels"].items()
+                                             if k not in NEWER_LABELS}, sort_keys=True))
+                                for t in data[key]))
         check_equal(found[0], found[1], f"{state} targets")
     # The file changes: a target goes, another comes.
     with open(sd + ".new", "w", encoding="utf-8") as file:
@@ -250,8 +257,9 @@ def batch_is_atomic(env):
     pages.add("/metrics", lambda count, headers: (
         200, "text/plain; version=0.0.4",
         "".join(f'atomic_page{{i="{i}"}} {count}\n' for i in range(400))))
-    server = env.server(page_config(pages.port, interval="50ms").replace(
-        "scrape_interval: 50ms", "scrape_interval: 50ms, scrape_timeout: 50ms")).start()
+    server = env.server(page_config(pages.port, interval="100ms").replace(
+        "scrape_interval: 100ms", "scrape_interval: 100ms, scrape_timeout: 100ms")).start()
+    wait_for(lambda: server.query("count(atomic_page) == 400")["result"], 30, "a first scrape")
     threads = Threads()
     start_ms = int(time.time() * 1000) - 1000000
 
@@ -264,9 +272,16 @@ def batch_is_atomic(env):
                                       [(start_ms + n, n)]) for i in range(300))
             check_equal(204, sender.send(message)[0], "write")
             time.sleep(0.01)
+
+    def flush():
+        while not threads.stopping.wait(1.0):
+            server.flush()
     threads.start(write)
+    threads.start(flush)
     asked = 1000 if not env.slow else 200
+    scrapes = set()
     for n in range(asked):
+        time.sleep(0.005)
         if n % 2:
             at = start_ms / 1000 + 200
             found = server.query("count by (batch) (atomic_batch)", at)["result"]
@@ -278,5 +293,6 @@ def batch_is_atomic(env):
         else:
             values = {s["value"][1] for s in server.query("atomic_page")["result"]}
             check(len(values) <= 1, f"a scrape in part: {values}")
+            scrapes |= values
     threads.join()
-    check(server.query("count(atomic_page) == 400")["result"], "the page was scraped")
+    check(len(scrapes) > asked / 100, f"only {len(scrapes)} scrapes were seen")
