@@ -457,6 +457,8 @@ bool schema_is_default(const struct schema_value *value)
 
     if (value->node == NULL && value->is_set && field->kind != SCHEMA_STRUCT)
         return true;
+    if (field->kind == SCHEMA_BOOL && field->value == NULL) /* SCHEMA_POINTER too */
+        return !value->b;
     if (value->shape != SCHEMA_ONE || field->value == NULL) {
         if (field->kind == SCHEMA_STRUCT && value->shape == SCHEMA_ONE &&
             (field->flags & SCHEMA_OPTIONAL) == 0) {
