@@ -155,9 +155,11 @@ class Generator:
         if kind < 0.8:
             return Expr(self.pick(["time()", "pi()"]), "scalar")
         if kind < 0.85:
-            return Expr(f"({self.scalar(depth - 1).text})", "scalar")
+            inner = self.scalar(depth - 1)
+            return Expr(f"({inner.text})", "scalar", inner.exact)
         if kind < 0.9:
-            return Expr(f"-{self.scalar(depth - 1).text}", "scalar")
+            inner = self.scalar(depth - 1)
+            return Expr(f"-{inner.text}", "scalar", inner.exact)
         a, b = self.scalar(depth - 1), self.scalar(depth - 1)
         op = self.pick(ARITHMETIC + [c + " bool" for c in COMPARISON])
         return Expr(f"{a.text} {op} {b.text}", "scalar",
@@ -211,7 +213,8 @@ class Generator:
         elif kind < 0.93:
             inner.text = f"{self.pick('-+')}{inner.text}"
         elif kind < 0.96:
-            return Expr(f"vector({self.scalar(depth - 1).text})")
+            inner = self.scalar(depth - 1)
+            return Expr(f"vector({inner.text})", "vector", inner.exact)
         return inner
 
     def valid(self):
