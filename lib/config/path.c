@@ -63,7 +63,7 @@ static enum err add_name(void *owner, const char *name)
 {
     struct names *names = owner;
 
-    if (fnmatch(names->pattern, name, FNM_NOESCAPE) != 0)
+    if (fnmatch(names->pattern, name, 0) != 0)
         return ERR_OK;
     if (names->count == GLOB_COUNT_MAX)
         return ERR_LIMIT;
@@ -121,7 +121,7 @@ enum err path_glob(struct env *env, const char *pattern, path_glob_fn *fn, void 
 
     if (strlen(pattern) >= PATH_SIZE_MAX)
         return ERR_LIMIT;
-    if (strpbrk(names.pattern, "*?[") == NULL)
+    if (strpbrk(names.pattern, "*?[\\") == NULL)
         return file_exists(env, pattern) ? fn(owner, pattern) : ERR_OK;
     err = walk_dir(env, path_dir(slice_from_cstr(pattern)), &names, fn, owner);
     for (uint32_t i = 0; i < names.count; i++)

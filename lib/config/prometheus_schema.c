@@ -417,6 +417,26 @@ static const struct schema_type alerting_type = {
 static const struct schema_field runtime_fields[] = {INT_FIELD("gogc", .value = "75")};
 static const struct schema_type runtime_type = {.name = "runtime", SCHEMA_FIELDS(runtime_fields)};
 
+/* A bracket that is not closed, or a backslash with nothing after it. */
+static bool is_bad_pattern(struct slice pattern)
+{
+    for (size_t i = 0; i < pattern.len; i++) {
+        if (pattern.data[i] == '\\') {
+            if (++i == pattern.len)
+                return true;
+            continue;
+        }
+        if (pattern.data[i] != '[')
+            continue;
+        i += i + 1 < pattern.len && pattern.data[i + 1] == '^' ? 2 : 1;
+        for (size_t start = i; i < pattern.len && (pattern.data[i] != ']' || i == start); i++)
+            i += pattern.data[i] == '\\';
+        if (i >= pattern.len)
+            return true;
+    }
+    return false;
+}
+
 /* Stars only in the last segment. */
 static enum err check_patterns(struct schema_ctx *ctx, const struct schema_value *list,
                                const char *what)
@@ -425,7 +445,8 @@ static enum err check_patterns(struct schema_ctx *ctx, const struct schema_value
         const struct slice path = list->items[i].text;
         const char *star = path.len == 0 ? NULL : memchr(path.data, '*', path.len);
 
-        if (star != NULL && memchr(star, '/', path.len - (size_t)(star - path.data)) != NULL)
+        if (is_bad_pattern(path) ||
+            (star != NULL && memchr(star, '/', path.len - (size_t)(star - path.data)) != NULL))
             return schema_fail(ctx, &list->items[i], "invalid %s file path \"%.*s\"", what,
                                SLICE_ARG(path));
     }

@@ -145,6 +145,11 @@ static void test_refusals(void **state)
     check_refusal("scrape_configs:\n- job_name: j\n  static_configs:\n  - targets:\n    - [a]\n",
                   "p.yml:5: targets: expected a single value, found a list");
     check_refusal("rule_files: ['a/*/b.yml']", "p.yml:1: invalid rule file path \"a/*/b.yml\"");
+    check_refusal("rule_files: ['[']", "p.yml:1: invalid rule file path \"[\"");
+    check_refusal("rule_files: ['[]']", "p.yml:1: invalid rule file path \"[]\"");
+    check_refusal("scrape_config_files: ['a\\']",
+                  "p.yml:1: invalid scrape config file path \"a\\\"");
+    prometheus_config_unref(parse("rule_files: ['[a]', '[^]]x', 'a\\[', '*[ab].yml']"));
     check_refusal("narthex: 1", "p.yml:1: narthex: expected a mapping");
     check_refusal("[]", "p.yml:1: the configuration: expected a mapping, found a list");
     check_refusal("scrape_configs:\n- job_name: j\n  file_sd_configs: [{files: ['*/x.yml']}]\n",
