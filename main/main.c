@@ -54,6 +54,8 @@ int main(int argc, char **argv)
         printf("narthex, version %s (revision: %s)\n", NARTHEX_VERSION, NARTHEX_REVISION);
         return 0;
     }
+    if (command[0] != 0)
+        fprintf(stderr, "narthex: unknown command \"%s\"\n\n", command);
     fputs(usage, stderr);
     return 2;
 }

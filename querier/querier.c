@@ -68,7 +68,7 @@ struct querier *querier_new(const struct querier_options *options)
     querier->options = *options;
     querier->log = log_make((struct log_sink *)options->log_sink, "querier");
     budget_init(&querier->budget, options->budget, "queries", options->settings->size_max);
-    querier->engine = promql_engine_new(&(struct promql_engine_options){
+    struct promql_engine_options engine = {
         .source = options->source,
         .lookback_ms = options->settings->lookback_ms,
         .subquery_step_ms = options->evaluation_interval_ms,
@@ -77,7 +77,11 @@ struct querier *querier_new(const struct querier_options *options)
                      options->binop_fill_modifiers},
         .mono_ns = querier_mono_ns,
         .mono_owner = options->env,
-    });
+        .timeout_ns = (uint64_t)options->settings->timeout_ms * 1000000,
+    };
+
+    options->env->clock->random(options->env, engine.hash_seed, sizeof(engine.hash_seed));
+    querier->engine = promql_engine_new(&engine);
     metric_register(options->metrics, querier_metric_descs, COUNT_OF(querier_metric_descs),
                     &querier->metrics);
     querier->metrics.duration_eval = metric_family_histogram(querier->metrics.duration, &eval);

@@ -33,6 +33,7 @@ enum {
     HTTP_BUFFER_SIZE = 128 * 1024,
     HTTP_BUFFERS_KEPT = 32,
     HTTP_HANDSHAKE_TIMEOUT_MS = 10 * 1000,
+    HTTP_STOP_RECEIVE_MS = 3 * 1000, /* what a request that has begun to arrive gets at a stop */
 };
 
 #define HTTP_BODY_SIZE_MAX  ((size_t)64 << 20)
@@ -245,15 +246,32 @@ static void http_shard_cut(struct http_shard *shard)
     }
 }
 
+/* A request that does not arrive whole soon after a stop was asked for is not waited for: it was
+ * never handled. */
+static void http_shard_stop_receiving(struct http_shard *shard)
+{
+    LIST_EACH(&shard->conns, node)
+    {
+        struct http_conn *conn = CONTAINER_OF(node, struct http_conn, node);
+
+        if (h2o_socket_is_reading(conn->sock))
+            shutdown(conn->fd, SHUT_RD);
+    }
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     struct http_shard *shard = CONTAINER_OF(timer, struct http_shard, sweep);
     bool cut_all = false;
 
     if (shard->is_stopping) {
-        cut_all = reactor_mono_ns() >= atomic_load(&shard->server->stop_deadline_ns);
+        const uint64_t now_ns = reactor_mono_ns();
+
+        cut_all = now_ns >= atomic_load(&shard->server->stop_deadline_ns);
         if (cut_all)
             http_shard_cut(shard);
+        else if (now_ns - shard->stopped_ns >= (uint64_t)HTTP_STOP_RECEIVE_MS * 1000000)
+            http_shard_stop_receiving(shard);
     }
     http_shard_limit_input(shard);
     if (!list_is_empty(&shard->exchanges))
@@ -304,10 +322,11 @@ static void http_shard_stop(struct reactor_task *task)
         uv_close((uv_handle_t *)&server->retry, NULL);
     }
     shard->is_stopping = true;
+    shard->stopped_ns = reactor_mono_ns();
     /* Not h2o_context_request_shutdown, which starts a timer of HTTP/2 that outlives us. */
     shard->ctx.shutdown_requested = 1;
     /* The end of its input makes h2o close a connection that waits for a request. One that has
-     * begun to send it may go on until the deadline. */
+     * begun to send it gets HTTP_STOP_RECEIVE_MS. */
     LIST_EACH(&shard->conns, node)
     {
         struct http_conn *conn = CONTAINER_OF(node, struct http_conn, node);

@@ -40,6 +40,7 @@ struct http_shard {
     bool is_open, is_stopping, is_drained;
     struct reactor_task start, stop;
     struct reactor_exit exit;
+    uint64_t stopped_ns; /* when the stop was asked for */
 };
 
 struct http_server {
