@@ -256,7 +256,9 @@ static bool receive_make_item(struct receive *receive, const struct remote_write
         item->kind = APPEND_HISTOGRAM;
         histogram = ARENA_NEW(arena, struct remote_write_histogram);
         if (histogram == NULL ||
-            remote_write_histogram(wire->message, 0, arena, histogram, info) != ERR_OK)
+            remote_write_histogram(
+                wire->message, receive->receiver->distributor->limits.histogram_bucket_count_max,
+                arena, histogram, info) != ERR_OK)
             return false;
         item->t_ms = histogram->t_ms;
         item->histogram = &histogram->h;
