@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "storage/head_internal.h"
+#include "storage/head_apply.h"
 #include "storage/wal_dir.h"
 
 enum { COLLECT_INTERVAL_S = 60 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/head_apply.h"
 #include "base/mem.h"
-#include "storage/head_internal.h"
 
 /* Applies durable records in the order of the log: judges each sample against its series, appends,
  * publishes the watermark, answers. One job at a time does it; replay uses the same code. */

@@ -6,7 +6,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "storage/checkpoint.h"
-#include "storage/head_internal.h"
+#include "storage/head_apply.h"
 #include "storage/wal_dir.h"
 
 /* A checkpoint is taken while life goes on, slab by slab: each slab is copied between two groups,

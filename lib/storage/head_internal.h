@@ -22,9 +22,9 @@
 
 #include "base/list.h"
 #include "base/map.h"
-#include "codec/xor_chunk.h"
 #include "storage/chunk_pool.h"
 #include "storage/head.h"
+#include "storage/head_chunk.h"
 #include "storage/head_index.h"
 #include "storage/head_record.h"
 #include "storage/wal.h"
@@ -34,48 +34,11 @@ enum {
     HEAD_SLAB_SLOTS = 1 << HEAD_SLAB_SHIFT,
     HEAD_SLAB_COUNT_MAX = 1 << 18, /* 67 million series */
     HEAD_STRIPES = 64,
-    HEAD_CHUNK_SAMPLES = 120,
-    HEAD_CHUNK_SIZE_MAX = 1024,
     HEAD_GEN_MAX = INT32_MAX,
 };
 
 /* In a slot's state: the series has no samples and goes unless somebody asks for it. */
 #define HEAD_STATE_DYING (UINT32_C(1) << 31)
-/* t_ms of a series that never had a sample. */
-#define HEAD_T_NONE INT64_MIN
-
-/* A sealed chunk. Immutable once it is linked. */
-struct head_chunk {
-    struct head_chunk *prev; /* the older one */
-    int64_t t_max_ms;
-    uint32_t span_ms; /* t_max - t_min */
-    uint16_t size;
-    uint16_t count;
-    uint8_t bytes[]; /* XOR chunk */
-};
-
-/* How many of a series' newest samples one group brought. Newest last. */
-struct head_marks {
-    uint32_t count, cap;
-    struct head_mark {
-        uint64_t seq;
-        uint32_t count;
-    } items[];
-};
-
-/* What an append touches of a series: one cache line. */
-struct series_hot {
-    int64_t t_ms; /* newest, also when its chunk is gone; HEAD_T_NONE */
-    uint64_t dt_ms, v_bits;
-    uint8_t *open;             /* owned: open chunk, open_units * 16 bytes; NULL while empty */
-    struct head_chunk *sealed; /* owned: the newest */
-    uint64_t mark_seq;         /* the newest group */
-    struct head_marks *marks;  /* owned: older groups that a reader may not see; mostly NULL */
-    uint16_t bit_count;
-    uint16_t mark_count; /* samples of mark_seq */
-    uint8_t leading, trailing, count, open_units;
-};
-
 struct series_cold {
     struct hash128 hash;
     uint32_t *labels; /* owned: pair ids; NULL: the slot is free */
@@ -83,10 +46,7 @@ struct series_cold {
     uint16_t label_count;
 };
 
-STATIC_ASSERT(sizeof(struct series_hot) == 64, "one cache line per append");
 STATIC_ASSERT(sizeof(struct series_hot) + sizeof(struct series_cold) <= 96, "96 bytes a series");
-STATIC_ASSERT(HEAD_CHUNK_SAMPLES <= UINT8_MAX, "series_hot.count");
-STATIC_ASSERT(HEAD_CHUNK_SIZE_MAX * 8 <= UINT16_MAX, "series_hot.bit_count");
 
 struct head_slab {
     _Alignas(64) struct series_hot hot[HEAD_SLAB_SLOTS];
@@ -274,44 +234,6 @@ void head_series_find_free(struct head *head);
 /* A queued series record that will not be written any more, or has been. */
 void head_series_free_record(struct wal_record *record);
 
-/* ---- samples of one series (head_chunk.c); the slab is locked ---- */
-
-/* t_ms is above hot->t_ms. Returns how many chunks were begun. */
-struct head_append {
-    int64_t t_ms;
-    uint64_t v_bits;
-    uint64_t mark_seq;
-    int64_t window_min_ms, window_end_ms; /* of t_ms; chunks do not cross it */
-};
-unsigned head_chunk_append(struct head *head, struct series_hot *hot, const struct head_append *a);
-/* As if sealed: the open chunk ends. */
-void head_chunk_seal(struct head *head, struct series_hot *hot);
-/* How many of the newest samples a reader at `watermark` may not see. */
-uint64_t head_chunk_hidden(const struct series_hot *hot, uint64_t watermark);
-/* First time of the open chunk, which has samples. */
-int64_t head_chunk_open_t_min(const struct series_hot *hot);
-/* Time of the oldest sample; INT64_MAX when there is none. */
-int64_t head_chunk_oldest(const struct series_hot *hot);
-static inline int64_t head_chunk_t_min(const struct head_chunk *chunk)
-{
-    return (int64_t)((uint64_t)chunk->t_max_ms - chunk->span_ms);
-}
-static inline bool head_chunk_has_samples(const struct series_hot *hot)
-{
-    return hot->count > 0 || hot->sealed != NULL;
-}
-/* Drops the samples of [t_min, t_end) that a reader at `watermark` sees; adds unlinked chunks to
- * *dead. Returns how many samples went. */
-struct head_drop {
-    int64_t t_min_ms, t_end_ms;
-    uint64_t watermark;
-    struct head_chunk *dead;
-};
-uint64_t head_chunk_drop(struct head *head, struct series_hot *hot, struct head_drop *drop);
-void head_chunk_fini(struct head *head, struct series_hot *hot);
-struct head_chunk *head_chunk_new(struct head *head, uint16_t size);
-void head_chunk_free(struct head *head, struct head_chunk *chunk);
-
 /* ---- guards (head_guard.c) ---- */
 
 void head_guard_enter(struct head *head, struct head_guard *guard, enum head_guard_kind kind);
@@ -326,71 +248,6 @@ uint64_t head_guard_ticket(struct head *head);
 bool head_guard_passed(struct head *head, uint64_t ticket);
 /* Waits until the readers' guards below the ticket have ended. */
 enum err head_guard_wait_readers(struct head *head, uint64_t ticket, uint64_t deadline_ns) MUST_USE;
-
-/* ---- transactions and apply ---- */
-
-struct head_txn {
-    struct append_txn txn; /* first */
-    struct head *head;
-    struct head_txn *next;
-    struct head_tenant *tenant;
-    struct head_guard guard;
-    struct wal_record record;
-    struct head_record_writer writer;
-    struct buf payload;
-    struct budget *budget;
-    size_t taken_bytes; /* of the budget */
-    int64_t t_limit_ms; /* samples after it are too new */
-    uint64_t deadline_ns;
-    uint32_t sample_count;
-    enum err err; /* why commit must fail */
-    append_done_fn *done;
-    void *owner;
-    struct append_result result;
-};
-
-extern const struct appender_ops head_txn_ops;
-extern const struct source_ops head_source_ops;
-
-/* Answers a transaction and gives it back. */
-void head_txn_finish(struct head_txn *txn, enum err err);
-/* Frees those that are unused, and those that were never answered. */
-void head_txn_free_all(struct head *head);
-/* The wal's on_group. */
-void head_apply_group(void *owner, struct wal_record *first, enum err err);
-void head_apply_init(struct head *head);
-/* Waits until all groups that are durable now are applied. One caller at a time. */
-enum err head_apply_barrier(struct head *head) MUST_USE;
-/* Waits until the job has ended; nothing is queued any more. */
-enum err head_apply_wait_idle(struct head *head) MUST_USE;
-/* Writes the text of a refused sample: reason, time and the labels of its series. */
-void head_txn_explain(struct append_result *result, enum append_verdict verdict, int64_t t_ms,
-                      struct label_set labels);
-
-struct head_apply {
-    struct head *head;
-    struct append_result *result; /* NULL in replay */
-    struct head_tenant *tenant;
-    uint64_t seq;      /* of the record */
-    uint64_t mark_seq; /* of the group */
-    int64_t bound_ms;  /* older samples are out of bounds */
-    int64_t window_min_ms, window_end_ms;
-    struct head_slab *slab; /* locked; NULL: none */
-    uint32_t slab_number;
-    uint64_t slab_seq; /* in replay: samples up to it are in the slab already */
-    uint64_t appended, chunks;
-    int64_t t_min_ms, t_max_ms;            /* of what was appended */
-    uint32_t counts[APPEND_VERDICT_COUNT]; /* of this record */
-    struct head_entry first[APPEND_VERDICT_COUNT];
-    bool replay;
-};
-/* Judges and appends the samples of one record. ERR_CORRUPT: the payload makes no sense. */
-enum err head_apply_record(struct head_apply *apply, struct slice payload) MUST_USE;
-/* Adds what was counted to the head. */
-void head_apply_publish(struct head_apply *apply);
-/* The labels of the series in a slot, in the arena. */
-enum err head_series_labels(struct head *head, uint32_t slot, struct arena *arena,
-                            struct label_set *labels) MUST_USE;
 
 /* ---- recovery, checkpoint ---- */
 

@@ -6,7 +6,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "storage/checkpoint.h"
-#include "storage/head_internal.h"
+#include "storage/head_apply.h"
 #include "storage/wal_dir.h"
 
 /* What a start reads: the newest checkpoint, then the log behind it. */

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "storage/head_internal.h"
+#include "storage/head_apply.h"
 
 /* The series themselves: stripes, slabs, slots, and how series begin and end.
  *

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "storage/head_internal.h"
+#include "storage/head_apply.h"
 
 /* A transaction is its log record under construction: add encodes each sample, commit queues the
  * record, apply reads it back. So there is one copy of the samples, and one reader in life and

@@ -51,10 +51,8 @@ struct wal {
     _Atomic uint32_t queue_count;
     uint64_t seq_next;
     bool busy; /* the write job is submitted or running */
-    bool closing;
     enum spare_state spare_state;
-    enum err spare_err;
-    struct wal_segment spare; /* READY */
+    struct wal_segment spare; /* BUSY: its number; READY: its file too */
     uint64_t segment_next;    /* number that the next new file gets */
     struct env_op *drain;     /* borrowed; NULL: nobody waits */
     struct env_op *cut;       /* likewise; results in cut_* */
@@ -62,7 +60,8 @@ struct wal {
     _Atomic bool mend_wanted;
 
     struct env_job job, spare_job;
-    _Atomic int failed; /* enum err; ERR_OK while writes work */
+    _Atomic int failed;    /* enum err; ERR_OK while writes work */
+    _Atomic int spare_err; /* enum err: why the next segment could not be made */
     _Atomic bool low_space;
     _Atomic uint64_t written_bytes, segment_number, group_count, record_count;
 
