@@ -121,6 +121,25 @@ static enum err read_file(struct catalog *catalog, struct err_info *info)
     return ERR_OK;
 }
 
+/* When only the process died, the last change may be in the page cache and nowhere else. It will be
+ * acted upon, so it is written once more and synced before that. */
+static enum err write_again(struct catalog *catalog, struct err_info *info)
+{
+    struct env_file *file = catalog->file;
+    char *bytes = mem_alloc((size_t)catalog->state.end);
+    size_t got = 0;
+    enum err err = file->ops->read_at(file, 0, bytes, (size_t)catalog->state.end, &got);
+
+    if (err == ERR_OK)
+        err = FAULT("catalog.write_again") ? ERR_IO : file->ops->write_at(file, 0, bytes, got);
+    if (err == ERR_OK)
+        err = FAULT("catalog.sync_again") ? ERR_IO : file->ops->sync(file);
+    if (err == ERR_OK)
+        err = catalog->env->fs->sync_dir(catalog->env, catalog->dir);
+    mem_free(bytes);
+    return err == ERR_OK ? ERR_OK : err_set(info, err, "%s: %s", catalog->path, err_text(err));
+}
+
 /* ---- public ---- */
 
 enum err catalog_open(struct env *env, const struct log *log, const char *dir, struct catalog **out,
@@ -142,6 +161,8 @@ enum err catalog_open(struct env *env, const struct log *log, const char *dir, s
         err = env->fs->open(env, catalog->path, ENV_OPEN_READ | ENV_OPEN_WRITE, &catalog->file);
     if (err == ERR_OK) {
         err = read_file(catalog, info);
+        if (err == ERR_OK && !catalog->state.has_torn_tail)
+            err = write_again(catalog, info);
         if (err == ERR_OK && catalog->state.has_torn_tail) {
             log_info(log, "catalog had a torn tail", F_STR("path", catalog->path),
                      F_UINT("good_bytes", catalog->state.end));
