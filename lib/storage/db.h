@@ -54,8 +54,8 @@ enum err db_open(const struct db_options *options, struct db **db, struct err_in
  * ERR_DEADLINE: call it again. Blocks. */
 enum err db_stop(struct db *db, uint64_t deadline_ns) MUST_USE;
 
-/* Takes db (NULL is fine). After db_stop and the last reader; also without db_stop, in tests: then
- * it is like a crash. */
+/* Takes db (NULL is fine). After db_stop and the last reader; in tests also without db_stop, when
+ * no job of the env runs any more: then it is like a crash. */
 void db_close(struct db *db);
 
 /* Borrowed; live as long as the db. */
