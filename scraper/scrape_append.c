@@ -320,9 +320,12 @@ enum err scrape_append_body(struct scrape_append *append, struct slice content_t
     struct exposition_options options = {.scheme = append->scrape->name_scheme};
     struct exposition_entry entry;
     struct exposition p;
-    enum err err = exposition_format_from_content_type(
-        content_type, media_type(append->scrape->fallback_protocol), &options.format, info);
+    enum err err;
 
+    if (body.len == 0) /* of whatever type: a target without samples */
+        return ERR_OK;
+    err = exposition_format_from_content_type(
+        content_type, media_type(append->scrape->fallback_protocol), &options.format, info);
     if (err != ERR_OK)
         return err;
     exposition_init(&p, body, &options);
