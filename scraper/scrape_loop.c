@@ -60,7 +60,7 @@ struct scrape_loop {
     struct env_timer timer;
     struct env_job work;
     struct http_call call;
-    struct arena scratch, request;
+    struct arena request; /* headers of the request under way */
     struct scrape_cache cache;
     struct scrape_report report;
     struct scrape scrape;
@@ -80,7 +80,6 @@ static void loop_free(struct scrape_loop *loop)
     http_call_fini(&loop->call);
     http_client_free(loop->unix_client);
     scrape_cache_fini(&loop->cache);
-    arena_fini(&loop->scratch);
     arena_fini(&loop->request);
     target_unref(loop->target);
     target_unref(loop->next_target);
@@ -302,44 +301,61 @@ static void append_body(struct scrape_loop *loop, struct scrape_append *append)
         append->txn = NULL;
 }
 
+/* Adds what belongs to the scrape and commits. */
+static void complete_append(struct scrape_loop *loop, struct scrape_append *append)
+{
+    struct scrape *scrape = &loop->scrape;
+
+    loop->outcome =
+        (struct scrape_cache_outcome){.is_complete = scrape->err == ERR_OK && !scrape->is_leaving};
+    scrape_append_stale(append, loop->outcome.is_complete);
+    fill_report(loop, append);
+    scrape_append_report(append, &loop->report, scrape->is_leaving);
+    count_append(loop, append);
+    if (!scrape->is_leaving)
+        note_status(loop);
+    append_commit(append->txn, on_committed, loop);
+}
+
+static void fail_append(struct scrape_loop *loop, enum err err, const struct err_info *info)
+{
+    metric_inc(&loop->shared->metrics->commit_failures);
+    log_error(&loop->shared->log, "Scrape append failed", F_SLICE("target", loop->target->url),
+              F_ERR(err, info));
+    loop->outcome = (struct scrape_cache_outcome){0};
+    note_status(loop);
+    end_part(loop);
+}
+
 static void run_append(struct env_job *work)
 {
     struct scrape_loop *loop = CONTAINER_OF(work, struct scrape_loop, work);
-    struct scrape *scrape = &loop->scrape;
+    struct arena scratch;
     struct scrape_append append = {.scrape = loop->job->scrape,
                                    .target = loop->target,
                                    .tenant = loop->shared->tenant,
                                    .hash_key = loop->shared->hash_key,
                                    .cache = &loop->cache,
-                                   .scratch = &loop->scratch,
-                                   .t_ms = scrape->t_ms};
+                                   .scratch = &scratch,
+                                   .t_ms = loop->scrape.t_ms};
     struct err_info info = {0};
     enum err err;
 
+    arena_init(&scratch, NULL, SCRATCH_SIZE_MAX);
     settle(loop);
+    loop->is_unsettled = true;
     err = begin(loop, &append.txn, &info);
     if (err == ERR_OK)
         append_body(loop, &append);
-    if (err != ERR_OK || append.txn == NULL) {
-        metric_inc(&loop->shared->metrics->commit_failures);
-        log_error(&loop->shared->log, "Scrape append failed", F_SLICE("target", loop->target->url),
-                  F_ERR(err, &info));
-        loop->is_unsettled = true;
-        loop->outcome = (struct scrape_cache_outcome){0};
-        note_status(loop);
-        end_part(loop);
-        return;
-    }
-    loop->is_unsettled = true;
-    loop->outcome =
-        (struct scrape_cache_outcome){.is_complete = scrape->err == ERR_OK && !scrape->is_leaving};
-    scrape_append_stale(&append, loop->outcome.is_complete);
-    fill_report(loop, &append);
-    scrape_append_report(&append, &loop->report, scrape->is_leaving);
-    count_append(loop, &append);
-    if (!scrape->is_leaving)
-        note_status(loop);
-    append_commit(append.txn, on_committed, loop);
+    if (err == ERR_OK && append.txn == NULL)
+        err = ERR_UNAVAILABLE;
+    http_call_drop_body(&loop->call); /* thousands of loops rest most of the time */
+    arena_fini(&loop->request);
+    if (err == ERR_OK)
+        complete_append(loop, &append);
+    else
+        fail_append(loop, err, &info);
+    arena_fini(&scratch);
 }
 
 static void on_append_done(struct env_job *work)
@@ -611,7 +627,6 @@ struct scrape_loop *scrape_loop_new(const struct scrape_loop_options *options)
     loop->timer.fn = on_timer;
     loop->interval_seconds = interval_histogram(loop->shared, loop->target);
     pthread_mutex_init(&loop->lock, NULL);
-    arena_init(&loop->scratch, NULL, SCRATCH_SIZE_MAX);
     arena_init(&loop->request, NULL, SCRATCH_SIZE_MAX);
     scrape_cache_init(&loop->cache, loop->shared->hash_key);
     http_call_init(&loop->call, loop->job->client);

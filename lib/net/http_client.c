@@ -74,6 +74,13 @@ void http_call_init(struct http_call *call, struct http_client *client)
     buf_init(&call->buf, SIZE_MAX / 2);
 }
 
+void http_call_drop_body(struct http_call *call)
+{
+    call->body_received = (struct slice){0};
+    buf_fini(&call->buf);
+    buf_init(&call->buf, SIZE_MAX / 2);
+}
+
 void http_call_fini(struct http_call *call)
 {
     const int state = atomic_load(&call->state);

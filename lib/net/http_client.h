@@ -91,6 +91,10 @@ void http_call_fini(struct http_call *call);
 
 void http_call_start(struct http_call *call);
 
+/* Gives the memory of the received body back, for calls that rest long. Between done and the next
+ * start. */
+void http_call_drop_body(struct http_call *call);
+
 /* done follows soon with ERR_CANCELLED unless it is already on its way. Only between start and
  * done: the owner makes sure that the call is not finished and gone. */
 void http_call_cancel(struct http_call *call);
