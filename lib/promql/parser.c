@@ -35,6 +35,8 @@ void promql_parser_unexpected(struct promql_parser *parser, const char *context,
         promql_parser_fail(parser, parser->token.span.start, "%.*s", SLICE_ARG(parser->token.text));
         return;
     }
+    if (context == NULL && parser->aggregation_count > 0)
+        context = "aggregation";
     buf_init(&name, ERR_MESSAGE_SIZE);
     promql_lexer_describe(&parser->token, &name);
     promql_parser_fail(parser, parser->token.span.start, "unexpected %.*s%s%s%s%s",
@@ -341,26 +343,35 @@ static struct promql_expr *make_aggregate(struct promql_parser *parser,
     return expr;
 }
 
+/* What follows the name of an aggregation, up to its end. */
+static bool parse_aggregate_body(struct promql_parser *parser, struct promql_aggregate *aggregate,
+                                 struct arg_list *args)
+{
+    const bool has_grouping = at_grouping(parser);
+
+    if (has_grouping && !parse_grouping(parser, aggregate))
+        return false;
+    if (!promql_parser_at(parser, PROMQL_TOKEN_LEFT_PAREN)) {
+        promql_parser_unexpected(parser, NULL, NULL);
+        return false;
+    }
+    if (!parse_args(parser, args))
+        return false;
+    return has_grouping || !at_grouping(parser) || parse_grouping(parser, aggregate);
+}
+
 static struct promql_expr *parse_aggregate(struct promql_parser *parser)
 {
     const struct promql_token name = parser->token;
     struct promql_aggregate aggregate = {.op = name.aggregator};
     struct arg_list args;
-    bool has_grouping;
+    bool is_whole;
 
     promql_parser_advance(parser);
-    has_grouping = at_grouping(parser);
-    if (has_grouping && !parse_grouping(parser, &aggregate))
-        return NULL;
-    if (!promql_parser_at(parser, PROMQL_TOKEN_LEFT_PAREN)) {
-        promql_parser_unexpected(parser, "aggregation", NULL);
-        return NULL;
-    }
-    if (!parse_args(parser, &args))
-        return NULL;
-    if (!has_grouping && at_grouping(parser) && !parse_grouping(parser, &aggregate))
-        return NULL;
-    return make_aggregate(parser, &name, aggregate, &args);
+    parser->aggregation_count++;
+    is_whole = parse_aggregate_body(parser, &aggregate, &args);
+    parser->aggregation_count--;
+    return is_whole ? make_aggregate(parser, &name, aggregate, &args) : NULL;
 }
 
 static struct promql_expr *parse_word(struct promql_parser *parser)
@@ -513,6 +524,31 @@ static bool parse_fills(struct promql_parser *parser, struct promql_matching *ma
     return true;
 }
 
+/* Whether an operand or a fill may begin here: then group_left and group_right have no labels. */
+static bool at_operand(const struct promql_parser *parser)
+{
+    switch ((int)parser->token.kind) {
+    case PROMQL_TOKEN_END:
+    case PROMQL_TOKEN_ERROR:
+    case PROMQL_TOKEN_RIGHT_PAREN:
+    case PROMQL_TOKEN_RIGHT_BRACE:
+    case PROMQL_TOKEN_LEFT_BRACKET:
+    case PROMQL_TOKEN_RIGHT_BRACKET:
+    case PROMQL_TOKEN_COMMA:
+    case PROMQL_TOKEN_AT:
+    case PROMQL_TOKEN_BOOL:
+    case PROMQL_TOKEN_ON:
+    case PROMQL_TOKEN_IGNORING:
+    case PROMQL_TOKEN_GROUP_LEFT:
+    case PROMQL_TOKEN_GROUP_RIGHT:
+        return false;
+    case PROMQL_TOKEN_OP:
+        return at_sign(parser) || promql_op_is_set(parser->token.op);
+    default:
+        return true;
+    }
+}
+
 static bool parse_matching(struct promql_parser *parser, struct promql_binary *binary)
 {
     struct promql_matching *matching = &binary->matching;
@@ -532,7 +568,7 @@ static bool parse_matching(struct promql_parser *parser, struct promql_binary *b
             matching->card = promql_parser_at(parser, PROMQL_TOKEN_GROUP_LEFT) ? PROMQL_MANY_TO_ONE
                                                                                : PROMQL_ONE_TO_MANY;
             promql_parser_advance(parser);
-            if (promql_parser_at(parser, PROMQL_TOKEN_LEFT_PAREN) &&
+            if ((promql_parser_at(parser, PROMQL_TOKEN_LEFT_PAREN) || !at_operand(parser)) &&
                 !promql_parser_labels(parser, &matching->include))
                 return false;
         }
@@ -636,10 +672,9 @@ enum err promql_parse_selector(struct arena *arena, struct slice text, struct ma
 
     if (err != ERR_OK)
         return err;
-    if (promql_parser_at(&parser, PROMQL_TOKEN_END)) {
-        promql_parser_fail(&parser, 0, "no expression found in input");
-        return parser.err;
-    }
+    if (promql_parser_at(&parser, PROMQL_TOKEN_END))
+        return err_set(info, ERR_BAD_INPUT,
+                       "unknown position: parse error: unexpected end of input");
     expr = promql_parser_selector(&parser);
     if (expr != NULL && !promql_parser_at(&parser, PROMQL_TOKEN_END))
         promql_parser_unexpected(&parser, NULL, NULL);

@@ -17,6 +17,7 @@ struct promql_parser {
     bool has_ahead;
     uint32_t closing_end; /* end of the last bracket, number or duration passed */
     uint32_t nesting;
+    uint32_t aggregation_count;                /* aggregations around the current token */
     const char *length_context, *length_wants; /* for faults within a duration expression */
     enum err err;
     struct err_info *info; /* may be NULL */
@@ -26,7 +27,8 @@ struct promql_parser {
 void promql_parser_fail(struct promql_parser *parser, uint32_t offset, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The current token stands where it may not: "unexpected X in CONTEXT, expected WHAT"; both texts
- * may be NULL. A lexer's fault is told instead if there is one. */
+ * may be NULL. Without a context, the aggregation around it is one. A lexer's fault is told instead
+ * if there is one. */
 void promql_parser_unexpected(struct promql_parser *parser, const char *context, const char *what);
 /* Sets err to LIMIT because the arena has no room. */
 void promql_parser_no_room(struct promql_parser *parser);

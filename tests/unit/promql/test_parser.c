@@ -82,6 +82,16 @@ static void test_faults(void **state)
     check_fault("a\n+ *", "2:3: parse error: unexpected <op:*>");
     check_fault("(1))", "1:5: parse error: unexpected right parenthesis ')'");
     check_fault("((1)", "1:5: parse error: unclosed left parenthesis");
+    check_fault("sum(a b)", "1:7: parse error: unexpected identifier \"b\" in aggregation");
+    check_fault("sum by (x) (rate(a[5m] 1))",
+                "1:24: parse error: unexpected number \"1\" in aggregation");
+    check_fault("sum(a) b", "1:8: parse error: unexpected identifier \"b\"");
+    check_fault("a * on (x) group_left", "1:22: parse error: unexpected end of input in grouping "
+                                         "opts, expected \"(\"");
+    check_fault("a * on (x) group_right , b",
+                "1:24: parse error: unexpected \",\" in grouping opts, expected \"(\"");
+    check_fault("a * on (x) group_left group_left b",
+                "1:23: parse error: unexpected <group_left> in grouping opts, expected \"(\"");
     check_fault("foo bar", "1:5: parse error: unexpected identifier \"bar\"");
     check_fault("foo{a=b}",
                 "1:7: parse error: unexpected identifier \"b\" in label matching, expected string");
