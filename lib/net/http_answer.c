@@ -54,17 +54,13 @@ static void answer_add_cors(struct http_exchange *exchange)
     const struct http_server *server = exchange->shard->server;
     const struct slice origin = http_request_header(&exchange->request, "origin");
 
-    if (origin.len == 0 || server->cors == NULL || exchange->entry == NULL ||
+    if (server->cors == NULL || exchange->entry == NULL ||
         (exchange->entry->route.flags & HTTP_ROUTE_CORS) == 0)
         return;
-    if (server->cors_is_any) {
-        answer_add(exchange, SLICE("access-control-allow-origin"), SLICE("*"));
-    } else if (regex_match(server->cors, origin)) {
-        answer_add(exchange, SLICE("access-control-allow-origin"), origin);
-        answer_add(exchange, SLICE("vary"), SLICE("Origin"));
-    } else {
+    answer_add(exchange, SLICE("vary"), SLICE("Origin"));
+    if (origin.len == 0 || !regex_match(server->cors, origin))
         return;
-    }
+    answer_add(exchange, SLICE("access-control-allow-origin"), origin);
     answer_add(exchange, SLICE("access-control-allow-headers"),
                SLICE("Accept, Authorization, Content-Type, Origin"));
     answer_add(exchange, SLICE("access-control-allow-methods"), SLICE("GET, POST, OPTIONS"));

@@ -189,6 +189,10 @@ static void exchange_dispatch(struct http_exchange *exchange)
     }
     route = &exchange->entry->route;
     req->owner = route->owner;
+    if ((route->methods & (unsigned)req->method) == 0) { /* a browser's preflight */
+        http_respond(req, &(struct http_response){.status = 204});
+        return;
+    }
     for (size_t i = 0; i < HTTP_PATH_PARAM_MAX && raw[i].data != NULL; i++)
         if (http_params_decode_path(raw[i], &req->arena, &req->path_params[i]) != ERR_OK) {
             http_respond_text(req, 400, "invalid URL escape in path\n");

@@ -113,6 +113,8 @@ struct http_route_entry *http_route_find(const struct http_route_table *table, u
                                          struct slice params[HTTP_PATH_PARAM_MAX],
                                          unsigned *allowed)
 {
+    struct http_route_entry *preflight = NULL;
+
     *allowed = 0;
     if (path.len == 0 || path.data[0] != '/')
         return NULL;
@@ -124,6 +126,11 @@ struct http_route_entry *http_route_find(const struct http_route_table *table, u
         if ((entry->route.methods & method) != 0)
             return entry;
         *allowed |= entry->route.methods;
+        if ((entry->route.flags & HTTP_ROUTE_CORS) == 0)
+            continue;
+        *allowed |= HTTP_OPTIONS;
+        if (method == HTTP_OPTIONS && preflight == NULL)
+            preflight = entry;
     }
-    return NULL;
+    return preflight;
 }

@@ -41,7 +41,8 @@ void http_route_table_fini(struct http_route_table *table);
 void http_route_add(struct http_route_table *table, const struct http_route *route);
 
 /* Finds the entry for a path without its query and sets params[] to the raw texts of its params.
- * NULL: then *allowed is the methods that the path would take, 0 if there is no such path. */
+ * For OPTIONS it is also one that has HTTP_ROUTE_CORS and doesn't take the method itself. NULL:
+ * then *allowed is the methods that the path would take, 0 if there is no such path. */
 struct http_route_entry *http_route_find(const struct http_route_table *table, unsigned method,
                                          struct slice path,
                                          struct slice params[HTTP_PATH_PARAM_MAX],

@@ -521,7 +521,6 @@ static enum err http_server_compile_cors(struct http_server *server, struct err_
         err_prefix(info, "CORS origin");
         return err;
     }
-    server->cors_is_any = strcmp(origin, ".*") == 0;
     return ERR_OK;
 }
 

@@ -60,7 +60,7 @@ struct http_server_options {
 typedef void http_handler_fn(struct http_request *req);
 
 enum http_route_flag {
-    HTTP_ROUTE_CORS = 1 << 0,     /* adds CORS headers by the server's cors_origin */
+    HTTP_ROUTE_CORS = 1 << 0, /* adds CORS headers by the server's cors_origin, answers OPTIONS */
     HTTP_ROUTE_IDENTITY = 1 << 1, /* is never compressed */
     HTTP_ROUTE_EARLY = 1 << 2,    /* answers while the server is gated */
 };

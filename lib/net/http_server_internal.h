@@ -47,7 +47,6 @@ struct http_server {
     struct http_server_options options; /* its strings are not kept */
     struct slice path_prefix;           /* owned */
     struct regex *cors;                 /* owned; NULL: none */
-    bool cors_is_any;
     struct http_route_table routes;
     struct http_route_table early; /* of a gated server, fixed at its start */
     _Atomic bool is_serving;       /* routes is complete and only read from here on */

@@ -128,6 +128,7 @@ static void open_with(struct state *s, struct http_server_options options)
         {HTTP_GET, "/big", .handler = handle_big, INLINE},
         {HTTP_GET, "/stream", .handler = handle_stream, .owner = s, .pool = ENV_POOL_QUERY},
         {HTTP_GET, "/break", .handler = handle_break, .pool = ENV_POOL_QUERY},
+        {HTTP_GET | HTTP_POST, "/cors", .handler = handle_hello, INLINE, .flags = HTTP_ROUTE_CORS},
         {HTTP_OPTIONS, "/hello", .handler = handle_nothing, INLINE, .flags = HTTP_ROUTE_CORS},
     };
 
@@ -161,7 +162,8 @@ static void test_answers(void **unused)
             out, sizeof(out));
     check_contains("HTTP/1.1 200 OK\r\n", out);
     check_contains("Content-Type: text/plain; charset=utf-8\r\n", out);
-    check_contains("Access-Control-Allow-Origin: *\r\n", out);
+    check_contains("Access-Control-Allow-Origin: http://x\r\n", out);
+    check_contains("Vary: Origin\r\n", out);
     check_contains("Content-Length: 6\r\n", out);
     check_contains("\r\n\r\nhello\n", out);
     net_ask(&s.f, "HEAD /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", out, sizeof(out));
@@ -180,6 +182,14 @@ static void test_answers(void **unused)
             sizeof(out));
     check_contains("HTTP/1.1 204 No Content\r\n", out);
     assert_null(strstr(out, "Content-Length"));
+    net_ask(&s.f,
+            "OPTIONS /cors HTTP/1.1\r\nHost: a\r\nConnection: close\r\nOrigin: http://x\r\n\r\n",
+            out, sizeof(out));
+    check_contains("HTTP/1.1 204 No Content\r\n", out);
+    check_contains("Access-Control-Allow-Origin: http://x\r\n", out);
+    check_contains("Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n", out);
+    net_ask(&s.f, "PUT /cors HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", out, sizeof(out));
+    check_contains("Allow: GET, POST, OPTIONS\r\n", out);
     net_ask(&s.f, "rubbish\r\n\r\n", out, sizeof(out));
     check_contains("HTTP/1.1 400", out);
     net_close(&s.f);
