@@ -18,35 +18,34 @@ enum err api_param_time(const struct http_params *params, const char *name, int6
 
     if (text.len == 0)
         return ERR_OK;
-    err = time_text_parse_timestamp(text, t_ms, NULL);
+    err = time_text_parse_timestamp(text, t_ms, info);
     if (err != ERR_OK)
-        return err_set(info, ERR_BAD_INPUT,
-                       "invalid parameter \"%s\": cannot parse \"%.*s\" to a valid timestamp", name,
-                       SLICE_ARG(text));
-    return ERR_OK;
+        err_prefix(info, "invalid parameter \"%s\": invalid time value for '%s'", name, name);
+    return err;
 }
 
 enum err api_param_time_required(const struct http_params *params, const char *name, int64_t *t_ms,
                                  struct err_info *info)
 {
-    if (http_params_get(params, name).len == 0)
-        return err_set(info, ERR_BAD_INPUT,
-                       "invalid parameter \"%s\": cannot parse \"\" to a valid timestamp", name);
-    return api_param_time(params, name, t_ms, info);
+    const enum err err = time_text_parse_timestamp(http_params_get(params, name), t_ms, info);
+
+    if (err != ERR_OK)
+        err_prefix(info, "invalid parameter \"%s\"", name);
+    return err;
 }
 
 enum err api_param_duration(const struct http_params *params, const char *name, int64_t *ms,
                             struct err_info *info)
 {
     const struct slice text = http_params_get(params, name);
+    enum err err;
 
     if (text.len == 0)
         return ERR_OK;
-    if (time_text_parse_step(text, ms, NULL) != ERR_OK)
-        return err_set(info, ERR_BAD_INPUT,
-                       "invalid parameter \"%s\": cannot parse \"%.*s\" to a valid duration", name,
-                       SLICE_ARG(text));
-    return ERR_OK;
+    err = time_text_parse_step(text, ms, info);
+    if (err != ERR_OK)
+        err_prefix(info, "invalid parameter \"%s\"", name);
+    return err;
 }
 
 enum err api_param_limit(const struct http_params *params, uint32_t *limit, struct err_info *info)
@@ -88,10 +87,8 @@ enum err api_param_matchers(const struct http_params *params, struct arena *aren
     for (uint32_t i = 0; http_params_next(params, "match[]", &index, &text); i++) {
         const enum err err = promql_parse_selector(arena, text, &out[i], info);
 
-        if (err != ERR_OK) {
-            err_prefix(info, "invalid parameter \"match[]\"");
+        if (err != ERR_OK)
             return err;
-        }
     }
     *lists = out;
     *count = n;
@@ -180,7 +177,7 @@ enum err api_param_label_name(struct slice raw, struct arena *arena, struct slic
     const struct slice decoded = name_unescape(raw, arena);
 
     if (!label_name_is_valid(decoded, LABEL_SCHEME_UTF8))
-        return err_set(info, ERR_BAD_INPUT, "invalid label name: \"%.*s\"", SLICE_ARG(raw));
+        return err_set(info, ERR_BAD_INPUT, "invalid label name: \"%.*s\"", SLICE_ARG(decoded));
     *name = decoded;
     return ERR_OK;
 }

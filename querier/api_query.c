@@ -2,6 +2,7 @@
 /* Instant and range queries. */
 #include <inttypes.h>
 
+#include "base/time_text.h"
 #include "model/tenant.h"
 #include "querier/api_answer.h"
 #include "querier/api_params.h"
@@ -12,6 +13,7 @@ enum { API_POINTS_MAX = 11000 };
 static enum err parse_common(struct query_scope *scope, struct query_options *options)
 {
     const struct querier *querier = scope->querier;
+    struct slice lookback;
     enum err err;
 
     *options = (struct query_options){
@@ -23,9 +25,14 @@ static enum err parse_common(struct query_scope *scope, struct query_options *op
         .budget = &scope->budget,
         .arena = &scope->arena,
     };
-    err = api_param_duration(&scope->params, "lookback_delta", &options->lookback_ms, &scope->info);
-    if (err != ERR_OK)
-        return err;
+    lookback = http_params_get(&scope->params, "lookback_delta");
+    if (lookback.len > 0) {
+        err = time_text_parse_step(lookback, &options->lookback_ms, &scope->info);
+        if (err != ERR_OK) {
+            err_prefix(&scope->info, "error parsing lookback delta duration");
+            return err;
+        }
+    }
     if (options->lookback_ms <= 0)
         options->lookback_ms = querier->options.settings->lookback_ms;
     return api_param_limit(&scope->params, &options->limit, &scope->info);
@@ -106,6 +113,8 @@ static void serve_query(struct http_request *req,
     if (err == ERR_OK) {
         err = query_eval(querier_engine(scope.querier), &options, &result, &scope.info);
         query_note(&scope, began_ns, err, result.stats.read.samples);
+        if (err == ERR_BAD_INPUT)
+            err_prefix(&scope.info, "invalid parameter \"query\"");
     }
     if (err != ERR_OK) {
         api_answer_error(req, err, &scope.info);

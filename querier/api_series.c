@@ -2,6 +2,7 @@
 /* The series API: label sets, names and values of what has samples in a time range. Several
  * selectors give the union of what each gives. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "querier/api_answer.h"
 #include "querier/api_params.h"
@@ -37,6 +38,13 @@ static enum err series_request_parse(struct series_request *request)
         err = api_param_matchers(&scope->params, &scope->arena, &request->lists,
                                  &request->list_count, &scope->info);
     return err;
+}
+
+/* Upstream names the parameter in this call alone. */
+static void name_faulty_matcher(struct series_request *request, enum err err)
+{
+    if (err == ERR_BAD_INPUT && strncmp(request->scope.info.message, "invalid parameter", 17) != 0)
+        err_prefix(&request->scope.info, "invalid parameter \"match[]\"");
 }
 
 static void *gathered_add(struct gathered *gathered, size_t item_size)
@@ -235,6 +243,7 @@ static void on_series(struct http_request *req)
         return;
     gathered.arena = &request.scope.arena;
     err = series_request_parse(&request);
+    name_faulty_matcher(&request, err);
     if (err == ERR_OK && request.list_count == 0)
         err = err_set(&request.scope.info, ERR_BAD_INPUT, "no match[] parameter provided");
     if (err == ERR_OK)

@@ -35,16 +35,19 @@ static const struct time_text_unit {
     {"ms", 1, false},
 };
 
+static struct slice time_text_part(struct slice s)
+{
+    return slice_of(s.data, s.len < TIME_TEXT_MESSAGE_PART ? s.len : TIME_TEXT_MESSAGE_PART);
+}
+
 /* "before "s" after" */
 static enum err time_text_fault(struct slice s, struct err_info *info, const char *before,
                                 const char *after)
 {
     struct buf text;
 
-    if (s.len > TIME_TEXT_MESSAGE_PART)
-        s.len = TIME_TEXT_MESSAGE_PART;
     buf_init(&text, TIME_TEXT_MESSAGE_PART * 16);
-    utf8_quote(&text, s);
+    utf8_quote(&text, time_text_part(s));
     err_set(info, ERR_BAD_INPUT, "%s%.*s%s", before, SLICE_ARG(buf_slice(&text)), after);
     buf_fini(&text);
     return ERR_BAD_INPUT;
@@ -71,21 +74,40 @@ static bool time_text_take_digits(struct slice *s, int64_t *v)
     return len > 0;
 }
 
-/* The unit at the front of s, taken off; COUNT_OF(time_text_units) if there is none. */
-static size_t time_text_take_unit(struct slice *s)
+/* All up to the next digit, off the front of s. */
+static struct slice time_text_take_unit(struct slice *s)
 {
-    size_t found = COUNT_OF(time_text_units), found_len = 0;
+    size_t len = 0;
+    struct slice unit;
 
-    for (size_t i = 0; i < COUNT_OF(time_text_units); i++) {
-        const struct slice name = slice_from_cstr(time_text_units[i].name);
+    while (len < s->len && !time_text_is_digit(*s, len))
+        len++;
+    unit = slice_of(s->data, len);
+    *s = slice_skip(*s, len);
+    return unit;
+}
 
-        if (name.len > found_len && slice_has_prefix(*s, name)) {
-            found = i;
-            found_len = name.len;
-        }
-    }
-    *s = slice_skip(*s, found_len);
-    return found;
+/* COUNT_OF(time_text_units): no unit of that name. */
+static size_t time_text_find_unit(struct slice name)
+{
+    size_t i = 0;
+
+    while (i < COUNT_OF(time_text_units) && !slice_eq_cstr(name, time_text_units[i].name))
+        i++;
+    return i;
+}
+
+static enum err time_text_unknown_unit(struct slice unit, struct slice s, struct err_info *info)
+{
+    struct buf text;
+
+    buf_init(&text, TIME_TEXT_MESSAGE_PART * 32);
+    utf8_quote(&text, time_text_part(unit));
+    buf_add_cstr(&text, " in duration ");
+    utf8_quote(&text, time_text_part(s));
+    err_set(info, ERR_BAD_INPUT, "unknown unit %.*s", SLICE_ARG(buf_slice(&text)));
+    buf_fini(&text);
+    return ERR_BAD_INPUT;
 }
 
 enum err time_text_parse_duration(struct slice s, int64_t *ms, struct err_info *info)
@@ -102,12 +124,16 @@ enum err time_text_parse_duration(struct slice s, int64_t *ms, struct err_info *
     }
     while (rest.len > 0) {
         int64_t count;
+        struct slice name;
         size_t unit;
 
         if (!time_text_take_digits(&rest, &count))
             return time_text_fault(s, info, "not a valid duration string: ", "");
-        unit = time_text_take_unit(&rest);
-        if (unit == COUNT_OF(time_text_units) || unit < next)
+        name = time_text_take_unit(&rest);
+        unit = time_text_find_unit(name);
+        if (name.len > 0 && unit == COUNT_OF(time_text_units))
+            return time_text_unknown_unit(name, s, info);
+        if (name.len == 0 || unit < next)
             return time_text_fault(s, info, "not a valid duration string: ", "");
         next = unit + 1;
         if (__builtin_mul_overflow(count, time_text_units[unit].ms, &count) ||
@@ -356,7 +382,7 @@ enum err time_text_parse_step(struct slice s, int64_t *ms, struct err_info *info
         /* Through nanoseconds, cut, then to milliseconds, cut: as a Go time.Duration. */
         const double ns = seconds * 1e9;
 
-        if (!(fabs(ns) < 9.2e18))
+        if (!(fabs(ns) < 0x1p63))
             return time_text_fault(s, info, "cannot parse ",
                                    " to a valid duration. It overflows int64");
         *ms = (int64_t)ns / 1000000;

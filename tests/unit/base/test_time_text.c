@@ -50,7 +50,9 @@ static void test_durations(void **state)
     check_no_duration("1s1m", "not a valid duration string");
     check_no_duration("1m1m", "not a valid duration string");
     check_no_duration("-1w", "not a valid duration string: \"-1w\"");
-    check_no_duration("1.5d", "not a valid duration string");
+    check_no_duration("1.5d", "unknown unit \".\" in duration \"1.5d\"");
+    check_no_duration("3min", "unknown unit \"min\" in duration \"3min\"");
+    check_no_duration("1m2", "not a valid duration string: \"1m2\"");
     check_no_duration("d", "not a valid duration string");
     check_no_duration("293y", "duration out of range");
     check_no_duration("99999999999999999999y", "duration out of range");

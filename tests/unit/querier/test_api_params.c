@@ -27,7 +27,9 @@ static void test_times(void **state)
         {"time=1", 1000, NULL},
         {"time=2015-07-01T20:10:51.781Z", 1435781451781, NULL},
         {"", 42, NULL},
-        {"time=foo", 0, "invalid parameter \"time\": cannot parse \"foo\" to a valid timestamp"},
+        {"time=foo", 0,
+         "invalid parameter \"time\": invalid time value for 'time': cannot parse \"foo\" to a "
+         "valid timestamp"},
         {"time=1e300", 0, "invalid parameter \"time\""},
         {"time=NaN", 0, "invalid parameter \"time\""},
     };
