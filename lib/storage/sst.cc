@@ -324,6 +324,7 @@ rocksdb::Options table_options(rocksdb::Env *rocks_env, enum sst_profile profile
     options.env = rocks_env;
     options.comparator = rocksdb::BytewiseComparator();
     options.compression = rocksdb::kZSTD;
+    options.db_host_id = ""; /* files say nothing of the machine that wrote them */
     if (profile == SST_INDEX) {
         options.compression_opts.max_dict_bytes = INDEX_DICT_SIZE;
         options.compression_opts.zstd_max_train_bytes = INDEX_DICT_SAMPLE_SIZE;

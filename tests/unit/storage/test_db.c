@@ -478,6 +478,39 @@ static void test_flush_faults(void **state)
     fixture_fini(&f);
 }
 
+/* A data directory that version 1 wrote is read as it was. NARTHEX_GOLDEN_UPDATE=1 writes it anew,
+ * which only a new version of a format justifies. */
+static void test_golden(void **state)
+{
+    const char *golden = NARTHEX_TEST_DATA "/../golden/storage/v1";
+    char command[2 * TEMP_DIR_PATH_SIZE + 512];
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    if (getenv("NARTHEX_GOLDEN_UPDATE") != NULL) {
+        write_steps(&f, 25);
+        check_err(ERR_OK, flush_all(&f, NULL));
+        stop_db(&f);
+        (void)snprintf(command, sizeof(command),
+                       "rm -rf '%s' && mkdir -p '%s' && cd '%s/a/data' && "
+                       "cp -r identity catalog blocks '%s'",
+                       golden, golden, f.dir.path, golden);
+        assert_int_equal(0, system(command));
+    } else {
+        stop_db(&f);
+    }
+    (void)snprintf(command, sizeof(command), "rm -rf '%s/a/data' && cp -r '%s' '%s/a/data'",
+                   f.dir.path, golden, f.dir.path);
+    assert_int_equal(0, system(command));
+    open_db(&f);
+    f.step_count = 25;
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    assert_int_equal(25 * SERIES_COUNT, stats_of(&f).block_samples);
+    assert_int_equal(0, stats_of(&f).quarantined);
+    fixture_fini(&f);
+}
+
 /* Only with NARTHEX_SMALL_DISK, a directory on a disk of some ten megabytes: it is filled by
  * somebody else; writes and flushes are refused, reads go on, and with space back everything works
  * again. */
@@ -608,7 +641,8 @@ int main(void)
         cmocka_unit_test(test_lock),         cmocka_unit_test(test_bad_block),
         cmocka_unit_test(test_leftovers),    cmocka_unit_test(test_missing_files),
         cmocka_unit_test(test_torn_catalog), cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_flush_faults), cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_golden),       cmocka_unit_test(test_flush_faults),
+        cmocka_unit_test(test_crowd),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
