@@ -244,6 +244,8 @@ static enum err run_read(struct run *run, uint32_t sender, struct run_read_optio
     struct matcher_spec spec = {.type = MATCHER_EQUAL, .name = SLICE("sender")};
     struct source *source = db_source(run->db);
     struct source_ctx ctx = {.tenant = sim_model_tenant(sender)};
+    /* Half of the reads are slow, so that transactions, flushes and drops come while they last. */
+    const uint64_t pause_ms = options.is_final ? 0 : sim_below(run->sim, 2) * 200;
     struct err_info info = {{0}};
     struct source_series series;
     struct series_stream *stream;
@@ -269,15 +271,15 @@ static enum err run_read(struct run *run, uint32_t sender, struct run_read_optio
                 err = series.cursor->err;
                 break;
             }
-            if (sim_chance(run->sim, 20))
-                sim_yield(run->sim);
+            if (pause_ms > 0 && sim_chance(run->sim, 5))
+                sim_sleep(run->sim, RUN_MS * (1 + sim_below(run->sim, pause_ms)));
         }
         if (err == ERR_OK)
             err = stream->err;
     }
     if (err == ERR_OK)
         sim_check_end(&check);
-    else if (run->weather == RUN_FAIR || options.is_final)
+    else if (run->weather == RUN_FAIR || run->weather == RUN_FULL || options.is_final)
         sim_fail(&run->model, "a read failed: %s", err_message(err, &info));
     arena_fini(&arena);
     return err;
@@ -363,6 +365,27 @@ static bool run_open(struct run *run)
     return true;
 }
 
+static enum err run_count_name(void *owner, const char *name)
+{
+    uint64_t *counts = owner;
+
+    counts[strchr(name, '.') != NULL]++; /* one with a dot is a leftover: .tmp, .bad */
+    return ERR_OK;
+}
+
+/* What lies in blocks/ is what the catalog lists. */
+static void run_check_blocks(struct run *run, const struct db_stats *stats)
+{
+    struct env *env = sim_env(run->sim);
+    uint64_t counts[2] = {0};
+    enum err err = env->fs->list(env, RUN_PATH "/blocks", run_count_name, counts);
+
+    if (err != ERR_OK || counts[0] != stats->blocks || counts[1] != 0)
+        sim_fail(&run->model, "%llu blocks and %llu leftovers lie in blocks/, %llu are live",
+                 (unsigned long long)counts[0], (unsigned long long)counts[1],
+                 (unsigned long long)stats->blocks);
+}
+
 static void run_verify(struct run *run)
 {
     struct db_stats stats;
@@ -373,6 +396,8 @@ static void run_verify(struct run *run)
     db_get_stats(run->db, &stats);
     if (stats.quarantined > 0)
         sim_fail(&run->model, "%llu blocks were put aside", (unsigned long long)stats.quarantined);
+    if (run->is_last)
+        run_check_blocks(run, &stats);
     if (stats.head.replay_corruptions > 0 && run->weather == RUN_FAIR)
         sim_fail(&run->model, "replay found %llu corruptions",
                  (unsigned long long)stats.head.replay_corruptions);
