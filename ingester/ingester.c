@@ -106,7 +106,8 @@ static void on_flush(struct http_request *req)
         http_respond(req, &(struct http_response){.status = 204});
         return;
     }
-    log_error(&ingester->log, "flush failed", F_ERR(err, &info));
+    if (err != ERR_CANCELLED)
+        log_error(&ingester->log, "flush failed", F_ERR(err, &info));
     snprintf(text, sizeof(text), "flush failed: %s\n", err_message(err, &info));
     http_respond_text(req, err_http_status(err), text);
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "main/server.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/env_real.h"
@@ -38,7 +41,7 @@ struct server {
     struct metric_registry *metrics_registry;
     struct server_metrics metrics;
     struct http_server_metrics http_metrics;
-    pthread_mutex_t config_lock; /* one reload at a time; guards config */
+    pthread_mutex_t config_lock; /* guards config, which the main thread alone replaces */
     struct prometheus_config *config;
     struct reactor_set *reactors;
     struct http_server *listeners[SERVER_LISTENERS_MAX];
@@ -118,7 +121,7 @@ static void server_note_reload(struct server *server, bool ok)
         metric_gauge_set(&server->metrics.reload_time_s, (double)env_now_ms(&server->env) / 1000);
 }
 
-static enum err server_reload_locked(struct server *server, struct err_info *info)
+static enum err server_load_and_apply(struct server *server, struct err_info *info)
 {
     struct prometheus_config *config, *old;
     struct flags *flags = mem_alloc(sizeof(*flags));
@@ -139,8 +142,10 @@ static enum err server_reload_locked(struct server *server, struct err_info *inf
         return err;
     if (server->querier != NULL)
         querier_set_evaluation_interval(server->querier, config->global.evaluation_interval_ms);
+    pthread_mutex_lock(&server->config_lock);
     old = server->config;
     server->config = config;
+    pthread_mutex_unlock(&server->config_lock);
     prometheus_config_unref(old);
     return ERR_OK;
 }
@@ -148,12 +153,9 @@ static enum err server_reload_locked(struct server *server, struct err_info *inf
 static enum err server_reload(void *owner, struct err_info *info)
 {
     struct server *server = owner;
-    enum err err;
+    const enum err err = server_load_and_apply(server, info);
 
-    pthread_mutex_lock(&server->config_lock);
-    err = server_reload_locked(server, info);
     server_note_reload(server, err == ERR_OK);
-    pthread_mutex_unlock(&server->config_lock);
     if (err == ERR_OK)
         log_info(&server->log, "Completed loading of configuration file",
                  F_SLICE("filename", server->flags.server.config_file));
@@ -247,6 +249,20 @@ static enum err server_open_env(struct server *server, struct err_info *info)
     server->env_is_open = true;
     env_net_register(&server->env, server->metrics_registry);
     return ERR_OK;
+}
+
+/* A block holds two files open and a connection one. The soft limit that systems start programs
+ * with is low for the sake of select(), which is not used here. */
+static void server_raise_file_limit(struct server *server)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warn(&server->log, "cannot raise the limit of open files",
+                 F_STR("err", strerror(errno)));
 }
 
 /* Path part of the external URL, without a slash at its end; NULL when there is none. */
@@ -447,6 +463,7 @@ static enum err server_open(struct server *server, int argc, char **argv, struct
         return err;
     flags_unserved(&server->flags, log_unserved_flag, server);
     server_check_features(server);
+    server_raise_file_limit(server);
     budget_init(&server->budget, NULL, "process", (size_t)server->flags.server.memory_max);
     server->metrics_registry = metric_registry_new();
     metric_register_process(server->metrics_registry);
@@ -468,12 +485,11 @@ static void server_serve(struct server *server)
 {
     for (;;) {
         const unsigned events = signals_wait(&server->signals, -1);
-        struct err_info info = {{0}};
 
         if ((events & SIGNALS_STOP) != 0)
             return;
         if ((events & SIGNALS_RELOAD) != 0)
-            (void)server_reload(server, &info); /* says itself what failed */
+            web_reload(server->web);
     }
 }
 

@@ -1,17 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "main/web.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 #include "base/json.h"
+#include "base/list.h"
 #include "base/mem.h"
 #include "main/version.h"
 
 enum { WEB_METRICS_SIZE_MAX = 256 << 20, WEB_JSON_SIZE_MAX = 16 << 20 };
 
+/* A request that asked for a reload and has no answer yet; in the request's own arena. */
+struct web_reload_wait {
+    struct list_node node;
+    struct http_request *req;
+};
+
 struct web {
     struct web_options options;
     _Atomic bool is_ready;
+    pthread_mutex_t lock; /* guards what follows */
+    struct list reloads;  /* of web_reload_wait */
+    bool takes_reloads;
 };
 
 struct web *web_new(const struct web_options *options)
@@ -19,17 +30,18 @@ struct web *web_new(const struct web_options *options)
     struct web *web = mem_zalloc(1, sizeof(*web));
 
     web->options = *options;
+    pthread_mutex_init(&web->lock, NULL);
+    list_init(&web->reloads);
     return web;
 }
 
 void web_free(struct web *web)
 {
+    if (web == NULL)
+        return;
+    ASSERT(list_is_empty(&web->reloads));
+    pthread_mutex_destroy(&web->lock);
     mem_free(web);
-}
-
-void web_set_ready(struct web *web, bool ready)
-{
-    atomic_store(&web->is_ready, ready);
 }
 
 static void web_respond_buf(struct http_request *req, struct buf *buf, const char *content_type)
@@ -92,22 +104,28 @@ static bool web_lifecycle_is_on(struct http_request *req)
     return false;
 }
 
+/* The thread that waits for signals reloads: a worker that waited here would be missing in its
+ * pool, and a reactor must not wait. */
 static void on_reload(struct http_request *req)
 {
     struct web *web = req->owner;
-    struct err_info info = {{0}};
-    char text[ERR_MESSAGE_SIZE + 40];
-    enum err err;
+    struct web_reload_wait *wait;
+    bool is_taken;
 
     if (!web_lifecycle_is_on(req) || !web_is_ready(req))
         return;
-    err = web->options.reload(web->options.owner, &info);
-    if (err == ERR_OK) {
-        http_respond(req, &(struct http_response){.status = 200});
-        return;
-    }
-    snprintf(text, sizeof(text), "failed to reload config: %s\n", err_message(err, &info));
-    http_respond_text(req, 500, text);
+    wait = ARENA_NEW(&req->arena, struct web_reload_wait);
+    ASSERT(wait != NULL);
+    wait->req = req;
+    pthread_mutex_lock(&web->lock);
+    is_taken = web->takes_reloads;
+    if (is_taken)
+        list_push_back(&web->reloads, &wait->node);
+    pthread_mutex_unlock(&web->lock);
+    if (is_taken)
+        signals_raise(web->options.signals, SIGNALS_RELOAD);
+    else
+        http_respond_text(req, 503, "Service Unavailable\n");
 }
 
 static void on_quit(struct http_request *req)
@@ -237,6 +255,7 @@ void web_add_routes(struct web *web, struct http_server *server)
         {.methods = HTTP_GET | HTTP_HEAD, .path = "/-/healthy", .handler = on_healthy},
         {.methods = HTTP_GET | HTTP_HEAD, .path = "/-/ready", .handler = on_ready},
         {.methods = HTTP_POST | HTTP_PUT, .path = "/-/quit", .handler = on_quit},
+        {.methods = HTTP_POST | HTTP_PUT, .path = "/-/reload", .handler = on_reload},
         {.methods = HTTP_GET, .path = "/version", .handler = on_version},
         {.methods = HTTP_GET, .path = "/api/v1/status/buildinfo", .handler = on_buildinfo},
         {.methods = HTTP_GET, .path = "/api/v1/status/flags", .handler = on_flags},
@@ -252,9 +271,64 @@ void web_add_routes(struct web *web, struct http_server *server)
         route.flags = strncmp(route.path, "/api/", 5) == 0 ? HTTP_ROUTE_CORS : HTTP_ROUTE_EARLY;
         http_server_route(server, &route);
     }
-    http_server_route(server, &(struct http_route){.methods = HTTP_POST | HTTP_PUT,
-                                                   .path = "/-/reload",
-                                                   .handler = on_reload,
-                                                   .owner = web,
-                                                   .pool = ENV_POOL_BACKGROUND});
+}
+
+/* ---- the server's side ---- */
+
+static void reload_answer(struct http_request *req, enum err err, const struct err_info *info)
+{
+    char text[ERR_MESSAGE_SIZE + 40];
+
+    if (err == ERR_OK) {
+        http_respond(req, &(struct http_response){.status = 200});
+        return;
+    }
+    snprintf(text, sizeof(text), "failed to reload config: %s\n", err_message(err, info));
+    http_respond_text(req, err == ERR_CLOSED ? 503 : 500, text);
+}
+
+static void reload_answer_all(struct list *reloads, enum err err, const struct err_info *info)
+{
+    struct list_node *node;
+
+    /* The answer is the last use of the node. */
+    while ((node = list_pop_front(reloads)) != NULL)
+        reload_answer(CONTAINER_OF(node, struct web_reload_wait, node)->req, err, info);
+}
+
+static void web_take_reloads(struct web *web, struct list *reloads)
+{
+    struct list_node *node;
+
+    list_init(reloads);
+    pthread_mutex_lock(&web->lock);
+    while ((node = list_pop_front(&web->reloads)) != NULL)
+        list_push_back(reloads, node);
+    pthread_mutex_unlock(&web->lock);
+}
+
+void web_reload(struct web *web)
+{
+    struct err_info info = {{0}};
+    struct list reloads;
+
+    web_take_reloads(web, &reloads);
+    const enum err err = web->options.reload(web->options.owner, &info);
+    reload_answer_all(&reloads, err, &info);
+}
+
+void web_set_ready(struct web *web, bool ready)
+{
+    struct err_info info = {{0}};
+    struct list reloads;
+
+    pthread_mutex_lock(&web->lock);
+    web->takes_reloads = ready;
+    pthread_mutex_unlock(&web->lock);
+    atomic_store(&web->is_ready, ready);
+    if (ready)
+        return;
+    (void)err_set(&info, ERR_CLOSED, "the server is stopping");
+    web_take_reloads(web, &reloads);
+    reload_answer_all(&reloads, ERR_CLOSED, &info);
 }

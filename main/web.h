@@ -3,7 +3,7 @@
 
 /* The routes that belong to no role: /metrics, /-/ready, /-/healthy, /-/reload, /-/quit, /version,
  * /api/v1/status and the administrative ones that only say whether they are on. Threads: handlers
- * on reactors, a reload on the background pool. */
+ * on reactors; what changes the server runs on the thread that waits for its signals. */
 
 #include <stdatomic.h>
 
@@ -32,5 +32,9 @@ void web_free(struct web *web);
 /* Those that are there before the server is ready, too. */
 void web_add_routes(struct web *web, struct http_server *server);
 
-/* From when on /-/ready says so. */
+/* From when on /-/ready says so, and until when reloads are taken. */
 void web_set_ready(struct web *web, bool ready);
+
+/* Reloads once and answers all requests that have asked for it so far. On the thread that got
+ * SIGNALS_RELOAD, which a request for a reload raises as SIGHUP does. */
+void web_reload(struct web *web);
