@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/block_chunk.h"
 
+#include <math.h>
+#include <string.h>
+
 #include "base/bits.h"
 #include "base/varint.h"
 
-enum value_mode { VALUE_CONST = 0, VALUE_XOR = 1, VALUE_INT = 2 };
+enum value_mode { VALUE_CONST = 0, VALUE_XOR = 1, VALUE_INT = 2, VALUE_DECIMAL = 3 };
 
 enum {
     /* Ten bytes for t0 and dt1, a width, then the worst of 64 bits a sample; values: a mode, the
@@ -14,7 +17,11 @@ enum {
     LENGTH_BITS = 6,
     LEADING_MAX = (1 << LEADING_BITS) - 1,
     INT_LIMIT_BITS = 53,
+    DIGITS_MAX = 6,
 };
+
+/* Exact as doubles, so that a quotient is the double nearest to the decimal. */
+static const double powers[DIGITS_MAX + 1] = {1, 10, 100, 1000, 10000, 100000, 1000000};
 
 STATIC_ASSERT(BLOCK_CHUNK_COUNT_MAX / BLOCK_FRAME_COUNT_MAX * (FRAME_SIZE_MAX + VARINT_SIZE_MAX) <
                   BLOCK_CHUNK_SIZE_MAX,
@@ -71,51 +78,58 @@ static void put_times(struct frame *frame, const struct sample *samples, uint32_
     end_bits(frame, &w);
 }
 
-/* The integer that v is, if INT can hold it: not -0, not NaN, at most 2^53. */
-static bool value_to_int(double v, int64_t *out)
+/* The integer i of at most 2^53 for which i / power is v to the last bit. False: there is none (-0,
+ * NaN and infinities have none). */
+static bool value_to_int(double v, double power, int64_t *out)
 {
     const double limit = (double)(INT64_C(1) << INT_LIMIT_BITS);
+    const double scaled = v * power;
 
-    if (!(v >= -limit && v <= limit))
+    if (!(scaled >= -limit && scaled <= limit))
         return false;
-    *out = (int64_t)v;
-    return sample_value_bits((double)*out) == sample_value_bits(v);
+    *out = llrint(scaled);
+    return sample_value_bits((double)*out / power) == sample_value_bits(v);
 }
 
-/* Bits of a packed difference, or 65 when a value is no integer. */
-static unsigned int_width(const struct sample *samples, uint32_t count)
+/* The values as integers over the smallest power of ten that does for all of them. */
+struct int_values {
+    int64_t values[BLOCK_FRAME_COUNT_MAX];
+    unsigned digits, width;
+};
+
+static bool values_to_ints(struct int_values *ints, const struct sample *samples, uint32_t count)
 {
+    uint32_t done = 0;
     uint64_t all = 0;
-    int64_t before;
 
-    if (!value_to_int(samples[0].v, &before))
-        return 65;
-    for (uint32_t i = 1; i < count; i++) {
-        int64_t now;
-
-        if (!value_to_int(samples[i].v, &now))
-            return 65;
-        all |= varint_zigzag(now - before);
-        before = now;
+    for (ints->digits = 0; ints->digits <= DIGITS_MAX; ints->digits++) {
+        /* What no smaller power could hold comes first, since it likely decides again. */
+        if (!value_to_int(samples[done].v, powers[ints->digits], &ints->values[done]))
+            continue;
+        for (done = 0; done < count; done++)
+            if (!value_to_int(samples[done].v, powers[ints->digits], &ints->values[done]))
+                break;
+        if (done == count)
+            break;
     }
-    return width_of(all);
+    if (ints->digits > DIGITS_MAX)
+        return false;
+    for (uint32_t i = 1; i < count; i++)
+        all |= varint_zigzag(ints->values[i] - ints->values[i - 1]);
+    ints->width = width_of(all);
+    return true;
 }
 
-static void put_int(struct frame *frame, const struct sample *samples, uint32_t count,
-                    unsigned width)
+static void put_ints(struct frame *frame, const struct int_values *ints, uint32_t count)
 {
-    int64_t before = (int64_t)samples[0].v;
-
-    frame->bytes[frame->size++] = VALUE_INT;
-    frame->size += (uint32_t)varint_put_i64(frame->bytes + frame->size, before);
-    frame->bytes[frame->size++] = (uint8_t)width;
+    frame->bytes[frame->size++] = ints->digits == 0 ? VALUE_INT : VALUE_DECIMAL;
+    if (ints->digits > 0)
+        frame->bytes[frame->size++] = (uint8_t)ints->digits;
+    frame->size += (uint32_t)varint_put_i64(frame->bytes + frame->size, ints->values[0]);
+    frame->bytes[frame->size++] = (uint8_t)ints->width;
     struct bit_writer w = bits_after(frame);
-    for (uint32_t i = 1; i < count; i++) {
-        const int64_t now = (int64_t)samples[i].v;
-
-        bit_writer_put(&w, varint_zigzag(now - before), width);
-        before = now;
-    }
+    for (uint32_t i = 1; i < count; i++)
+        bit_writer_put(&w, varint_zigzag(ints->values[i] - ints->values[i - 1]), ints->width);
     end_bits(frame, &w);
 }
 
@@ -174,6 +188,7 @@ static void put_values(struct frame *frame, const struct sample *samples, uint32
 {
     const uint32_t start = frame->size;
     uint8_t best[FRAME_SIZE_MAX];
+    struct int_values ints;
 
     if (is_constant(samples, count)) {
         frame->bytes[frame->size++] = VALUE_CONST;
@@ -182,13 +197,12 @@ static void put_values(struct frame *frame, const struct sample *samples, uint32
         return;
     }
     put_xor(frame, samples, count);
-    const unsigned width = int_width(samples, count);
-    if (width > 64)
+    if (!values_to_ints(&ints, samples, count))
         return;
     const uint32_t xor_size = frame->size - start;
     memcpy(best, frame->bytes + start, xor_size);
     frame->size = start;
-    put_int(frame, samples, count, width);
+    put_ints(frame, &ints, count);
     if (frame->size - start <= xor_size)
         return;
     memcpy(frame->bytes + start, best, xor_size);
@@ -321,24 +335,25 @@ static bool get_xor(struct slice *rest, double *v, uint32_t count)
     return take_bits(rest, &r);
 }
 
-static bool get_int(struct slice *rest, double *v, uint32_t count)
+static bool get_int(struct slice *rest, double power, double *v, uint32_t count)
 {
     int64_t now;
     uint8_t width;
 
     if (!varint_take_i64(rest, &now) || !take_byte(rest, &width) || width > 64)
         return false;
-    v[0] = (double)now;
+    v[0] = (double)now / power;
     struct bit_reader r = bits_of(*rest);
     for (uint32_t i = 1; i < count; i++) {
         now = (int64_t)((uint64_t)now + (uint64_t)varint_unzigzag(bit_reader_get(&r, width)));
-        v[i] = (double)now;
+        v[i] = (double)now / power;
     }
     return take_bits(rest, &r);
 }
 
 static bool get_values(struct slice *rest, double *v, uint32_t count)
 {
+    uint8_t digits;
     uint8_t mode;
 
     if (!take_byte(rest, &mode))
@@ -346,7 +361,10 @@ static bool get_values(struct slice *rest, double *v, uint32_t count)
     if (mode == VALUE_XOR)
         return get_xor(rest, v, count);
     if (mode == VALUE_INT)
-        return get_int(rest, v, count);
+        return get_int(rest, 1, v, count);
+    if (mode == VALUE_DECIMAL)
+        return take_byte(rest, &digits) && digits <= DIGITS_MAX &&
+               get_int(rest, powers[digits], v, count);
     if (mode != VALUE_CONST || rest->len < 8)
         return false;
     for (uint32_t i = 0; i < count; i++)

@@ -119,6 +119,37 @@ static void test_size(void **state)
     buf_fini(&out);
 }
 
+/* Decimals, the values most gauges have, and what is nearly one. */
+static void test_decimals(void **state)
+{
+    struct sample samples[BLOCK_CHUNK_COUNT_MAX];
+    struct gen gen;
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, BLOCK_CHUNK_SIZE_MAX);
+    GEN_EACH_SEED(&gen, 500)
+    {
+        static const double scales[] = {1, 10, 100, 1000, 1e4, 1e5, 1e6, 1e7, 3};
+        const double scale = scales[gen_below(&gen, COUNT_OF(scales))];
+
+        for (uint32_t i = 0; i < COUNT_OF(samples); i++) {
+            samples[i].t_ms = (int64_t)i * 15000;
+            samples[i].v = (double)gen_between(&gen, -5000, 5000) / scale;
+            if (gen_chance(&gen, 400))
+                samples[i].v = gen_value(&gen);
+            if (gen_chance(&gen, 400))
+                samples[i].v += 1e-13;
+        }
+        check_round_trip(&out, samples, COUNT_OF(samples));
+    }
+    for (uint32_t i = 0; i < COUNT_OF(samples); i++)
+        samples[i].v = (double)(i * 7919 % 1000) / 100;
+    check_round_trip(&out, samples, COUNT_OF(samples));
+    assert_true(out.len < COUNT_OF(samples) * 12 / 8 + 160);
+    buf_fini(&out);
+}
+
 static void test_skip(void **state)
 {
     struct sample samples[BLOCK_CHUNK_COUNT_MAX];
@@ -201,8 +232,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_golden),     cmocka_unit_test(test_size),
-        cmocka_unit_test(test_skip),       cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_skip),       cmocka_unit_test(test_decimals),
+        cmocka_unit_test(test_damage),     cmocka_unit_test(test_refusals),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
