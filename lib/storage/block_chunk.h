@@ -7,8 +7,8 @@
  *   chunk:  encoding:u8 | count:uvarint | frame ...
  *   frame:  size:uvarint (of what follows) | t0 - chunk's first:uvarint | times | values
  *   times:  (from 2 samples) dt1:uvarint | (from 3) width:u8 | (n - 2) x zigzag(dod):width bits
- *   values: CONST v:u64 | XOR v0:u64 (n - 1) x xor | INT v0:varint width:u8 (n - 1) x zigzag:width |
- *           DECIMAL digits:u8, the rest as INT of v x 10^digits
+ *   values: CONST v:u64 | XOR v0:u64 (n - 1) x xor | INT v0:varint width:u8 (n - 1) x zigzag:width
+ * | DECIMAL digits:u8, the rest as INT of v x 10^digits
  *
  * dod is the change of the step between two times. Bit runs are padded to a byte with zeros. The
  * chunk's first time is not in it: it is in the key.
