@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "promql/stage.h"
+#include "promql/sum.h"
 
 struct aggregate_stage {
     struct promql_stage stage;
@@ -22,20 +23,6 @@ struct aggregate_stage {
     struct promql_column column;
 };
 
-/* One more addend to a compensated sum. */
-static inline void kahan_add(double x, double *sum, double *low)
-{
-    const double total = *sum + x;
-
-    if (isinf(total))
-        *low = 0;
-    else if (fabs(*sum) >= fabs(x))
-        *low += (*sum - total) + x;
-    else
-        *low += (x - total) + *sum;
-    *sum = total;
-}
-
 static void add_sums(struct aggregate_stage *self, size_t cell)
 {
     const struct promql_column *column = &self->column;
@@ -48,7 +35,7 @@ static void add_sums(struct aggregate_stage *self, size_t cell)
             counts[i] = 1;
             v[i] = column->v[i];
         } else {
-            kahan_add(column->v[i], &v[i], &low[i]);
+            promql_sum_add(column->v[i], &v[i], &low[i]);
         }
     }
 }
@@ -84,7 +71,7 @@ static enum err add_mean(struct aggregate_stage *self, size_t cell, double x)
         double sum = self->v[cell], low = self->low[cell];
         enum err err;
 
-        kahan_add(x, &sum, &low);
+        promql_sum_add(x, &sum, &low);
         if (!isinf(sum)) {
             self->v[cell] = sum;
             self->low[cell] = low;
@@ -97,7 +84,7 @@ static enum err add_mean(struct aggregate_stage *self, size_t cell, double x)
     share = (count - 1) / count;
     self->v[cell] *= share;
     self->low[cell] *= share;
-    kahan_add(x / count, &self->v[cell], &self->low[cell]);
+    promql_sum_add(x / count, &self->v[cell], &self->low[cell]);
     return ERR_OK;
 }
 

@@ -31,6 +31,17 @@ const struct histogram **promql_column_histograms(struct promql_eval *eval,
     return out->histograms;
 }
 
+void promql_column_drop_histograms(struct promql_column *column)
+{
+    if (!column->has_histograms)
+        return;
+    column->has_histograms = false;
+    for (uint32_t i = 0; i < column->count; i++) {
+        if (promql_column_has(column, i) && column->histograms[i] != NULL)
+            column->present[i / 64] &= ~(UINT64_C(1) << (i % 64));
+    }
+}
+
 bool promql_column_is_empty(const struct promql_column *column)
 {
     for (uint32_t i = 0; i < promql_column_words(column); i++) {

@@ -51,45 +51,68 @@ enum err promql_eval_check(struct promql_eval *eval)
     return err;
 }
 
+static void note(struct promql_eval *eval, const struct promql_note *made)
+{
+    struct promql_note **link = &eval->notes, *copy;
+
+    for (; *link != NULL; link = &(*link)->next) {
+        if ((*link)->is_warning != made->is_warning || !slice_eq((*link)->text, made->text))
+            continue;
+        if ((*link)->offset < made->offset)
+            (*link)->offset = made->offset;
+        return;
+    }
+    copy = ARENA_NEW(eval->arena, struct promql_note);
+    if (copy == NULL)
+        return; /* the arena's error ends the query */
+    *copy = *made;
+    copy->text = arena_copy(eval->arena, made->text);
+    *link = copy;
+}
+
+enum { NOTE_TEXT_SIZE = 1024 };
+
 void promql_eval_info(struct promql_eval *eval, const struct promql_expr *expr, const char *format,
                       ...)
 {
-    const uint32_t offset = expr->span.start;
-    struct promql_note **link = &eval->notes, *note;
-    char what[1024];
+    struct promql_note made = {.offset = expr->span.start};
+    char text[NOTE_TEXT_SIZE];
     va_list args;
 
     va_start(args, format);
-    vsnprintf(what, sizeof(what), format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    for (; *link != NULL; link = &(*link)->next) {
-        if (!slice_eq_cstr((*link)->text, what))
-            continue;
-        if ((*link)->offset < offset)
-            (*link)->offset = offset;
-        return;
-    }
-    note = ARENA_NEW(eval->arena, struct promql_note);
-    if (note == NULL)
-        return; /* the arena's error ends the query */
-    note->text = arena_copy(eval->arena, slice_from_cstr(what));
-    note->offset = offset;
-    *link = note;
+    made.text = slice_from_cstr(text);
+    note(eval, &made);
+}
+
+void promql_eval_warn(struct promql_eval *eval, const struct promql_expr *expr, const char *format,
+                      ...)
+{
+    struct promql_note made = {.offset = expr->span.start, .is_warning = true};
+    char text[NOTE_TEXT_SIZE];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    made.text = slice_from_cstr(text);
+    note(eval, &made);
 }
 
 void promql_eval_annotate(struct promql_eval *eval)
 {
-    const struct promql_note *note;
+    const struct promql_note *noted;
     struct buf text;
 
     buf_init(&text, 2048);
-    for (note = eval->notes; note != NULL; note = note->next) {
-        const struct promql_place place = promql_place_of(eval->query->expr, note->offset);
+    for (noted = eval->notes; noted != NULL; noted = noted->next) {
+        const struct promql_place place = promql_place_of(eval->query->expr, noted->offset);
 
         buf_reset(&text);
-        buf_printf(&text, "PromQL info: %.*s (%u:%u)", SLICE_ARG(note->text), place.line,
-                   place.column);
-        annotations_add(eval->ctx.annotations, false, buf_slice(&text));
+        buf_printf(&text, "PromQL %s: %.*s (%u:%u)", noted->is_warning ? "warning" : "info",
+                   SLICE_ARG(noted->text), place.line, place.column);
+        annotations_add(eval->ctx.annotations, noted->is_warning, buf_slice(&text));
     }
     buf_fini(&text);
 }

@@ -34,6 +34,7 @@ struct promql_note {
     struct promql_note *next;
     struct slice text; /* without place */
     uint32_t offset;   /* of the part of the query that it is about */
+    bool is_warning;
 };
 
 struct promql_eval {
@@ -107,6 +108,9 @@ enum err promql_eval_check(struct promql_eval *eval) MUST_USE;
 void promql_eval_info(struct promql_eval *eval, const struct promql_expr *expr, const char *format,
                       ...) __attribute__((format(printf, 3, 4)));
 
+/* The same with "PromQL warning: TEXT (line:col)". */
+void promql_eval_warn(struct promql_eval *eval, const struct promql_expr *expr, const char *format,
+                      ...) __attribute__((format(printf, 3, 4)));
 /* Hands what was noted to the result. */
 void promql_eval_annotate(struct promql_eval *eval);
 
@@ -149,6 +153,8 @@ static inline void promql_column_add(struct promql_column *column, uint32_t step
     column->present[step / 64] |= UINT64_C(1) << (step % 64);
     column->v[step] = v;
 }
+/* Steps with histograms become empty. */
+void promql_column_drop_histograms(struct promql_column *column);
 bool promql_column_is_empty(const struct promql_column *column);
 uint32_t promql_column_present_count(const struct promql_column *column);
 
@@ -237,12 +243,21 @@ struct promql_select {
     int64_t range_ms; /* 0: an instant selector */
     struct slice function;
     const struct promql_aggregate *around; /* may be NULL */
+    bool gives_times; /* an instant selector: seconds of the samples instead of their values */
 };
 
 struct promql_series_list {
     const struct label_set *labels;
     struct sample_cursor **cursors;
     uint32_t count;
+};
+
+/* The series under a function of ranges, and what of them it looks at. */
+struct promql_range_input {
+    struct promql_series_list list;
+    struct promql_lens lens;
+    int64_t range_ms;
+    bool may_fault;
 };
 
 static inline int64_t promql_lens_time(const struct promql_lens *lens,

@@ -7,19 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "promql/function.h"
-#include "promql/stage.h"
-
-/* Where in the plan we are. */
-struct planner {
-    struct promql_eval *eval;
-    const struct promql_grid *grid;
-    const struct promql_aggregate *around; /* the aggregation right above, through functions */
-    bool is_invariant;                     /* inside a part that is evaluated once */
-};
-
-static enum err plan(const struct planner *planner, const struct promql_expr *expr,
-                     struct promql_stage **out);
+#include "promql/plan_internal.h"
 
 /* ---- durations ---- */
 
@@ -134,75 +122,30 @@ enum err promql_plan_range(struct promql_eval *eval, const struct promql_expr *r
     return plan_lens(eval, range->range.selector, &select->lens);
 }
 
-static enum err plan_selector(const struct planner *planner, const struct promql_expr *expr,
+enum err promql_plan_select(const struct promql_planner *planner, const struct promql_expr *expr,
+                            struct promql_select *select)
+{
+    *select = (struct promql_select){.selector = expr, .around = planner->around};
+    return plan_lens(planner->eval, expr, &select->lens);
+}
+
+static enum err plan_selector(const struct promql_planner *planner, const struct promql_expr *expr,
                               struct promql_stage **out)
 {
-    struct promql_select select = {.selector = expr, .around = planner->around};
-    const enum err err = plan_lens(planner->eval, expr, &select.lens);
+    struct promql_select select;
+    const enum err err = promql_plan_select(planner, expr, &select);
 
     if (err != ERR_OK)
         return err;
     return promql_selector_new(planner->eval, &select, planner->grid, out);
 }
 
-/* ---- calls ---- */
-
-static const struct promql_expr *without_parens(const struct promql_expr *expr)
-{
-    while (expr->kind == PROMQL_PAREN)
-        expr = expr->paren;
-    return expr;
-}
-
-static enum err refuse_call(struct promql_eval *eval, const struct promql_expr *expr)
-{
-    char what[80];
-
-    snprintf(what, sizeof(what), "function %s()", expr->call.function->name);
-    return promql_eval_unsupported(eval, expr, what);
-}
-
-static enum err plan_rate(const struct planner *planner, const struct promql_expr *expr,
-                          struct promql_stage **out)
-{
-    const struct promql_expr *range = without_parens(expr->call.args[0]);
-    struct promql_select select;
-    enum err err;
-
-    if (range->kind == PROMQL_SUBQUERY)
-        return promql_eval_unsupported(planner->eval, range, "a subquery");
-    ASSERT(range->kind == PROMQL_RANGE);
-    err = promql_plan_range(planner->eval, range, &select);
-    if (err != ERR_OK)
-        return err;
-    select.function = slice_from_cstr(expr->call.function->name);
-    select.around = planner->around;
-    return promql_rate_new(planner->eval, expr, &select, planner->grid, out);
-}
-
-static enum err plan_call(const struct planner *planner, const struct promql_expr *expr,
-                          struct promql_stage **out)
-{
-    switch ((int)expr->call.function->id) {
-    case PROMQL_FUNCTION_RATE:
-    case PROMQL_FUNCTION_INCREASE:
-        return plan_rate(planner, expr, out);
-    case PROMQL_FUNCTION_TIME:
-        return promql_time_new(planner->eval, planner->grid, out);
-    case PROMQL_FUNCTION_VECTOR:
-        /* A scalar is a series without labels; only the type is another. */
-        return plan(planner, expr->call.args[0], out);
-    default:
-        return refuse_call(planner->eval, expr);
-    }
-}
-
 /* ---- operators ---- */
 
-static enum err plan_aggregate(const struct planner *planner, const struct promql_expr *expr,
+static enum err plan_aggregate(const struct promql_planner *planner, const struct promql_expr *expr,
                                struct promql_stage **out)
 {
-    struct planner below = *planner;
+    struct promql_planner below = *planner;
     struct promql_stage *child;
     enum err err;
 
@@ -210,7 +153,7 @@ static enum err plan_aggregate(const struct planner *planner, const struct promq
         return promql_eval_unsupported(planner->eval, expr,
                                        promql_aggregator_text(expr->aggregate.op));
     below.around = &expr->aggregate;
-    err = plan(&below, expr->aggregate.expr, &child);
+    err = promql_plan_expr(&below, expr->aggregate.expr, &child);
     if (err != ERR_OK)
         return err;
     return promql_aggregate_new(planner->eval, expr, child, out);
@@ -218,10 +161,6 @@ static enum err plan_aggregate(const struct planner *planner, const struct promq
 
 static const char *unsupported_binary(const struct promql_binary *binary)
 {
-    if (promql_op_is_set(binary->op))
-        return binary->op == PROMQL_OP_AND  ? "set operator and"
-               : binary->op == PROMQL_OP_OR ? "set operator or"
-                                            : "set operator unless";
     if (binary->op == PROMQL_OP_TRIM_UPPER || binary->op == PROMQL_OP_TRIM_LOWER)
         return "a histogram trim operator";
     if (binary->matching.has_fill_left || binary->matching.has_fill_right)
@@ -229,33 +168,35 @@ static const char *unsupported_binary(const struct promql_binary *binary)
     return NULL;
 }
 
-static enum err plan_binary(const struct planner *planner, const struct promql_expr *expr,
+static enum err plan_binary(const struct promql_planner *planner, const struct promql_expr *expr,
                             struct promql_stage **out)
 {
     const struct promql_binary *binary = &expr->binary;
     const char *const unsupported = unsupported_binary(binary);
-    struct planner below = *planner;
+    struct promql_planner below = *planner;
     struct promql_operands operands;
     enum err err;
 
     if (unsupported != NULL)
         return promql_eval_unsupported(planner->eval, expr, unsupported);
     below.around = NULL;
-    err = plan(&below, binary->lhs, &operands.lhs);
+    err = promql_plan_expr(&below, binary->lhs, &operands.lhs);
     if (err == ERR_OK)
-        err = plan(&below, binary->rhs, &operands.rhs);
+        err = promql_plan_expr(&below, binary->rhs, &operands.rhs);
     if (err != ERR_OK)
         return err;
     if (binary->lhs->type == PROMQL_SCALAR || binary->rhs->type == PROMQL_SCALAR)
         return promql_scalar_binary_new(planner->eval, expr, operands, out);
+    if (promql_op_is_set(binary->op))
+        return promql_set_binary_new(planner->eval, expr, operands, out);
     return promql_vector_binary_new(planner->eval, expr, operands, out);
 }
 
-static enum err plan_unary(const struct planner *planner, const struct promql_expr *expr,
+static enum err plan_unary(const struct promql_planner *planner, const struct promql_expr *expr,
                            struct promql_stage **out)
 {
     struct promql_stage *child;
-    const enum err err = plan(planner, expr->unary.expr, &child);
+    const enum err err = promql_plan_expr(planner, expr->unary.expr, &child);
 
     if (err != ERR_OK)
         return err;
@@ -313,12 +254,13 @@ static bool is_invariant(const struct promql_expr *expr)
     case PROMQL_SUBQUERY:
         return expr->subquery.modifiers.at != PROMQL_AT_NONE;
     case PROMQL_CALL:
-        /* Only these are evaluated over samples; time() and its like differ from step to step. */
-        if (expr->call.function->id == PROMQL_FUNCTION_RATE ||
-            expr->call.function->id == PROMQL_FUNCTION_INCREASE ||
-            expr->call.function->id == PROMQL_FUNCTION_VECTOR)
-            return is_invariant(expr->call.args[0]);
-        return false;
+        if (!promql_plan_call_is_pure(expr))
+            return false;
+        for (uint32_t i = 0; i < expr->call.arg_count; i++) {
+            if (!is_invariant(expr->call.args[i]))
+                return false;
+        }
+        return true;
     case PROMQL_AGGREGATE:
         return is_invariant(expr->aggregate.expr) &&
                (expr->aggregate.param == NULL || is_invariant(expr->aggregate.param));
@@ -334,11 +276,11 @@ static bool is_invariant(const struct promql_expr *expr)
     return false;
 }
 
-static enum err plan_invariant(const struct planner *planner, const struct promql_expr *expr,
+static enum err plan_invariant(const struct promql_planner *planner, const struct promql_expr *expr,
                                struct promql_stage **out)
 {
     struct promql_grid *once = ARENA_NEW(planner->eval->arena, struct promql_grid);
-    struct planner below = *planner;
+    struct promql_planner below = *planner;
     struct promql_stage *child;
     enum err err;
 
@@ -348,14 +290,14 @@ static enum err plan_invariant(const struct planner *planner, const struct promq
     once->count = 1;
     below.grid = once;
     below.is_invariant = true;
-    err = plan(&below, expr, &child);
+    err = promql_plan_expr(&below, expr, &child);
     if (err != ERR_OK)
         return err;
     return promql_invariant_new(planner->eval, planner->grid, child, out);
 }
 
-static enum err plan(const struct planner *planner, const struct promql_expr *expr,
-                     struct promql_stage **out)
+enum err promql_plan_expr(const struct promql_planner *planner, const struct promql_expr *expr,
+                          struct promql_stage **out)
 {
     double v;
 
@@ -367,7 +309,7 @@ static enum err plan(const struct planner *planner, const struct promql_expr *ex
     case PROMQL_SELECTOR:
         return plan_selector(planner, expr, out);
     case PROMQL_CALL:
-        return plan_call(planner, expr, out);
+        return promql_plan_call(planner, expr, out);
     case PROMQL_AGGREGATE:
         return plan_aggregate(planner, expr, out);
     case PROMQL_BINARY:
@@ -375,7 +317,7 @@ static enum err plan(const struct planner *planner, const struct promql_expr *ex
     case PROMQL_UNARY:
         return plan_unary(planner, expr, out);
     case PROMQL_PAREN:
-        return plan(planner, expr->paren, out);
+        return promql_plan_expr(planner, expr->paren, out);
     case PROMQL_SUBQUERY:
         return promql_eval_unsupported(planner->eval, expr, "a subquery");
     case PROMQL_NUMBER_LITERAL:
@@ -390,7 +332,7 @@ static enum err plan(const struct planner *planner, const struct promql_expr *ex
 enum err promql_plan(struct promql_eval *eval, const struct promql_expr *expr,
                      struct promql_stage **out)
 {
-    const struct planner planner = {.eval = eval, .grid = &eval->grid};
+    const struct promql_planner planner = {.eval = eval, .grid = &eval->grid};
 
-    return plan(&planner, expr, out);
+    return promql_plan_expr(&planner, expr, out);
 }

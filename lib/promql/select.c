@@ -7,6 +7,7 @@
 struct selector_stage {
     struct promql_stage stage;
     struct promql_lens lens;
+    bool gives_times;
     struct sample_cursor **cursors;
     struct promql_feed feed;
     /* The newest sample at or before the last step looked at. */
@@ -180,11 +181,16 @@ static enum err selector_column(struct promql_stage *stage, struct promql_cell c
         if (self->last_histogram != NULL) {
             if (histogram_is_stale(self->last_histogram))
                 continue;
+            if (self->gives_times) {
+                promql_column_add(out, i, (double)self->last_t_ms / 1000);
+                continue;
+            }
             err = store_histogram(self, i, out);
             if (err != ERR_OK)
                 return err;
         } else if (!sample_value_is_stale(self->last_v)) {
-            promql_column_add(out, i, self->last_v);
+            promql_column_add(out, i,
+                              self->gives_times ? (double)self->last_t_ms / 1000 : self->last_v);
         }
     }
     return ERR_OK;
@@ -212,6 +218,7 @@ enum err promql_selector_new(struct promql_eval *eval, const struct promql_selec
         .series_count = list.count,
     };
     self->lens = select->lens;
+    self->gives_times = select->gives_times;
     self->cursors = list.cursors;
     *out = &self->stage;
     return ERR_OK;

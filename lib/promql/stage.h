@@ -5,14 +5,26 @@
  * how it is pulled is in eval.h. */
 
 #include "promql/eval.h"
+#include "promql/function.h"
 
 enum err promql_selector_new(struct promql_eval *eval, const struct promql_select *select,
                              const struct promql_grid *grid, struct promql_stage **out) MUST_USE;
 
-/* rate() or increase() of expr's only argument. */
+/* rate(), increase() or delta(). */
 enum err promql_rate_new(struct promql_eval *eval, const struct promql_expr *call,
-                         const struct promql_select *select, const struct promql_grid *grid,
+                         const struct promql_range_input *input, const struct promql_grid *grid,
                          struct promql_stage **out) MUST_USE;
+
+/* Other functions of ranges (over_time.c); params: its scalar arguments, at most two. */
+bool promql_over_time_has(enum promql_function_id id);
+struct promql_over_time_args {
+    const struct promql_range_input *input;
+    struct promql_stage *params[2];
+    uint32_t param_count;
+};
+enum err promql_over_time_new(struct promql_eval *eval, const struct promql_expr *call,
+                              const struct promql_over_time_args *args,
+                              const struct promql_grid *grid, struct promql_stage **out) MUST_USE;
 
 enum err promql_constant_new(struct promql_eval *eval, const struct promql_grid *grid, double v,
                              struct promql_stage **out) MUST_USE;
@@ -32,6 +44,37 @@ enum err promql_merge_new(struct promql_eval *eval, struct promql_stage *child, 
 enum err promql_aggregate_new(struct promql_eval *eval, const struct promql_expr *expr,
                               struct promql_stage *child, struct promql_stage **out) MUST_USE;
 
+/* A scalar beside a vector, whose series come one after the other: computed once, held. */
+struct promql_scalar_arg {
+    struct promql_stage *stage;
+    struct promql_held held;
+    bool is_held;
+    uint32_t column_window;
+    struct promql_column column; /* the window loaded last */
+};
+void promql_scalar_arg_init(struct promql_scalar_arg *arg, struct promql_stage *stage);
+enum err promql_scalar_arg_load(struct promql_scalar_arg *arg, uint32_t window) MUST_USE;
+
+/* ---- functions of vectors ---- */
+
+/* A function of one vector, value by value (map.c); args: the vector, then scalars. */
+bool promql_map_has(enum promql_function_id id);
+enum err promql_map_new(struct promql_eval *eval, enum promql_function_id id,
+                        struct promql_stage *const *args, uint32_t arg_count,
+                        struct promql_stage **out) MUST_USE;
+enum err promql_collapse_scalar_new(struct promql_stage *child, struct promql_stage **out) MUST_USE;
+/* selector: what the child selects; NULL: something else. */
+enum err promql_collapse_absent_new(struct promql_stage *child, const struct promql_expr *selector,
+                                    struct promql_stage **out) MUST_USE;
+/* label_replace() and label_join(). */
+enum err promql_relabel_new(struct promql_eval *eval, const struct promql_expr *call,
+                            struct promql_stage *child, struct promql_stage **out) MUST_USE;
+/* sort() and its like. */
+enum err promql_order_new(struct promql_eval *eval, const struct promql_expr *call,
+                          struct promql_stage *child, struct promql_stage **out) MUST_USE;
+
+/* ---- binary operators ---- */
+
 struct promql_operands {
     struct promql_stage *lhs, *rhs;
 };
@@ -43,6 +86,9 @@ enum err promql_scalar_binary_new(struct promql_eval *eval, const struct promql_
 enum err promql_vector_binary_new(struct promql_eval *eval, const struct promql_expr *expr,
                                   struct promql_operands operands,
                                   struct promql_stage **out) MUST_USE;
+/* Two vectors: and, or, unless. */
+enum err promql_set_binary_new(struct promql_eval *eval, const struct promql_expr *expr,
+                               struct promql_operands operands, struct promql_stage **out) MUST_USE;
 
 /* ---- arithmetic (binop.c) ---- */
 
