@@ -152,6 +152,8 @@ bool sim_disk_fails(struct sim_disk *disk, enum sim_call call)
                                 &disk->stats.names};
     bool fails = false;
 
+    /* No file is read or written under a lock (docs/locks.md). */
+    ASSERT(sim_running == NULL || sim_running->fibers.current->locks_held == 0);
     ++*counts[call];
     sim_note(disk->sim, (uint64_t)call + 1);
     if (call != SIM_CALL_READ && disk->stop_in > 0 && --disk->stop_in == 0)
