@@ -39,8 +39,11 @@ static bool parse_integer(struct slice text, double *v)
     for (; at < text.len; at++) {
         const uint64_t digit = (uint64_t)digit_value(text.data[at]);
 
-        if (text.data[at] == '_')
+        if (text.data[at] == '_') {
+            if (at + 1 == text.len || text.data[at + 1] == '_')
+                return false;
             continue;
+        }
         if (digit >= base || value > ((uint64_t)INT64_MAX - digit) / base)
             return false;
         value = value * base + digit;

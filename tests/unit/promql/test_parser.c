@@ -92,6 +92,8 @@ static void test_faults(void **state)
                 "1:24: parse error: unexpected \",\" in grouping opts, expected \"(\"");
     check_fault("a * on (x) group_left group_left b",
                 "1:23: parse error: unexpected <group_left> in grouping opts, expected \"(\"");
+    check_fault("0x_", "1:1: parse error: error parsing number: strconv.ParseFloat: parsing "
+                       "\"0x_\": invalid syntax");
     check_fault("foo bar", "1:5: parse error: unexpected identifier \"bar\"");
     check_fault("foo{a=b}",
                 "1:7: parse error: unexpected identifier \"b\" in label matching, expected string");
