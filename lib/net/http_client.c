@@ -105,6 +105,8 @@ static void call_finish(struct http_call *call, enum err err)
     curl_slist_free_all(transfer->headers);
     curl_slist_free_all(transfer->connect_to);
     mem_free(transfer->url);
+    http_gunzip_free(transfer->gunzip);
+    transfer->gunzip = NULL;
     transfer->headers = transfer->connect_to = NULL;
     transfer->url = NULL;
     call->err = err;
@@ -135,6 +137,8 @@ void http_client_on_done(struct http_transfer *transfer, CURLcode code)
     enum err err = ERR_OK;
 
     http_client_loop_remove(transfer);
+    if (code == CURLE_OK && transfer->gunzip != NULL && !http_gunzip_is_whole(transfer->gunzip))
+        code = CURLE_PARTIAL_FILE;
     if (code == CURLE_OK)
         call_take_result(transfer);
     else
@@ -194,6 +198,7 @@ void http_call_start(struct http_call *call)
     }
     call->transfer->call = call;
     call->transfer->is_too_large = call->transfer->cancel_has_run = false;
+    call->transfer->is_corrupt = false;
     call->transfer->family = 0;
     call->transfer->dialled[0] = call->transfer->error[0] = '\0';
     call->err = ERR_OK;

@@ -157,7 +157,7 @@ static enum err error_text(const struct http_transfer *transfer, CURLcode code, 
     case CURLE_TOO_MANY_REDIRECTS:
         return SAY(ERR_IO, "stopped after 10 redirects");
     case CURLE_BAD_CONTENT_ENCODING:
-        return SAY(ERR_CORRUPT, "invalid compressed body: %s", detail);
+        return SAY(ERR_CORRUPT, "invalid compressed body");
     case CURLE_UNSUPPORTED_PROTOCOL: /* of the URL, or of what answered */
         if (transfer->family != 0)
             return SAY(ERR_IO, "malformed HTTP response");
@@ -182,6 +182,8 @@ enum err http_client_error(const struct http_transfer *transfer, CURLcode code,
 
     if (transfer->is_too_large || code == CURLE_FILESIZE_EXCEEDED)
         return err_set(info, ERR_TOO_LARGE, "body size limit exceeded");
+    if (transfer->is_corrupt)
+        code = CURLE_BAD_CONTENT_ENCODING;
     err = error_text(transfer, code, text);
     error_url(url, sizeof(url), transfer->call->url);
     snprintf(method, sizeof(method), "%s", http_method_text(transfer->call->method));

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "net/http_client.h"
+#include "net/http_gunzip.h"
 #include "net/reactor_internal.h"
 
 struct http_client {
@@ -29,8 +30,9 @@ struct http_transfer {
     struct http_client_loop *loop; /* NULL: not under way */
     CURL *easy;
     struct curl_slist *headers, *connect_to;
-    char *url; /* owned; the one that curl gets, if not the call's */
-    bool is_too_large, cancel_has_run;
+    char *url;                  /* owned; the one that curl gets, if not the call's */
+    struct http_gunzip *gunzip; /* owned; NULL: the body comes as it is, or hasn't begun */
+    bool is_too_large, is_corrupt, cancel_has_run;
     int family;       /* of the address dialled last; 0: none */
     char dialled[80]; /* "127.0.0.1:9090", or the path of a Unix socket */
     char error[CURL_ERROR_SIZE];

@@ -43,12 +43,30 @@ static curl_socket_t on_curl_open(void *owner, curlsocktype purpose, struct curl
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+static bool body_is_compressed(const struct http_transfer *transfer)
+{
+    return slice_eq_cstr(http_call_header(transfer->call, "content-encoding"), "gzip");
+}
+
+static size_t on_curl_compressed(struct http_transfer *transfer, struct slice bytes)
+{
+    const enum err err = http_gunzip_write(transfer->gunzip, bytes, &transfer->call->buf);
+
+    transfer->is_too_large = err == ERR_TOO_LARGE;
+    transfer->is_corrupt = err == ERR_CORRUPT;
+    return err == ERR_OK ? bytes.len : 0;
+}
+
 static size_t on_curl_body(char *data, size_t size, size_t count, void *owner)
 {
     struct http_transfer *transfer = owner;
     struct buf *buf = &transfer->call->buf;
     const size_t len = size * count;
 
+    if (transfer->gunzip == NULL && buf->len == 0 && body_is_compressed(transfer))
+        transfer->gunzip = http_gunzip_new();
+    if (transfer->gunzip != NULL)
+        return on_curl_compressed(transfer, slice_of(data, len));
     /* The buffer may have room beyond this call's maximum, from one before. */
     if (len > buf->max - buf->len) {
         transfer->is_too_large = true;
@@ -284,7 +302,7 @@ enum err http_client_setup(struct http_transfer *transfer, struct err_info *info
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_curl_open);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
     if (call->accepts_compressed)
-        curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+        setup_header(transfer, "Accept-Encoding: gzip");
     setup_method(transfer);
     setup_tls(easy, options);
     setup_auth(transfer, options);
