@@ -42,6 +42,17 @@ static void export_conflicts(struct label_builder *builder, struct label *confli
     }
 }
 
+static bool has_label(struct label_set labels, struct slice name)
+{
+    for (uint32_t i = 0; i < labels.count; i++) {
+        if (slice_eq(labels.items[i].name, name))
+            return true;
+    }
+    return false;
+}
+
+/* scraped: with honor_labels it has the labels of empty value, too. They keep the target's away,
+ * which is how a federated or pushed series says that it has none. */
 static void join_target(struct label_builder *builder, struct label_set scraped,
                         const struct scrape_append *append)
 {
@@ -52,7 +63,7 @@ static void join_target(struct label_builder *builder, struct label_set scraped,
     for (uint32_t i = 0; conflicts != NULL && i < own.count; i++) {
         const struct slice value = label_set_get(scraped, own.items[i].name);
 
-        if (append->scrape->honor_labels && value.len != 0)
+        if (append->scrape->honor_labels && has_label(scraped, own.items[i].name))
             continue;
         if (value.len != 0)
             conflicts[conflict_count++] = (struct label){own.items[i].name, value};
@@ -121,6 +132,10 @@ static enum err final_labels(struct scrape_append *append, const struct expositi
     if (err != ERR_OK)
         return err;
     label_builder_init(&builder, append->scratch, scraped);
+    for (uint32_t i = 0; i < scraped.count; i++) {
+        if (scraped.items[i].value.len == 0)
+            label_builder_del(&builder, scraped.items[i].name);
+    }
     join_target(&builder, scraped, append);
     *labels = (struct label_set){0};
     if (!relabel_apply(append->scrape->metric_relabel, append->scrape->metric_relabel_count,
@@ -317,7 +332,8 @@ static struct slice media_type(enum scrape_protocol protocol)
 enum err scrape_append_body(struct scrape_append *append, struct slice content_type,
                             struct slice body, struct err_info *info)
 {
-    struct exposition_options options = {.scheme = append->scrape->name_scheme};
+    struct exposition_options options = {.scheme = append->scrape->name_scheme,
+                                         .keeps_empty = append->scrape->honor_labels};
     struct exposition_entry entry;
     struct exposition p;
     enum err err;

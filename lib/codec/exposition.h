@@ -56,6 +56,7 @@ struct exposition_entry {
 struct exposition_options {
     enum exposition_format format;
     enum label_scheme scheme; /* what names may look like */
+    bool keeps_empty;         /* labels with empty values are given, too */
 };
 
 struct exposition {
@@ -72,9 +73,9 @@ void exposition_init(struct exposition *p, struct slice body,
                      const struct exposition_options *options);
 bool exposition_next(struct exposition *p, struct exposition_entry *entry);
 
-/* The labels of a series entry: sorted, checked against the scheme, empty values left out. Escaped
- * and normalised texts are in the arena, all others borrow the body. ERR_BAD_INPUT names the fault;
- * ERR_LIMIT: the arena has no room. */
+/* The labels of a series entry: sorted, checked against the scheme, empty values left out (but see
+ * keeps_empty). Escaped and normalised texts are in the arena, all others borrow the body.
+ * ERR_BAD_INPUT names the fault; ERR_LIMIT: the arena has no room. */
 enum err exposition_labels(const struct exposition *p, const struct exposition_entry *entry,
                            struct arena *arena, struct label_set *labels,
                            struct err_info *info) MUST_USE;

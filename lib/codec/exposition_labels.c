@@ -240,22 +240,29 @@ enum err exposition_labels(const struct exposition *p, const struct exposition_e
 {
     const struct label_syntax syntax = {
         .is_openmetrics = p->options.format == EXPOSITION_OPENMETRICS, .type = entry->type};
-    struct label_set set;
+    struct label_set set, all;
     struct label *items;
     uint32_t kept = 0;
     enum err err = exposition_parse_labels(entry->series, &syntax, arena, &set, info);
 
     if (err != ERR_OK)
         return err;
+    all = set;
     items = (struct label *)(uintptr_t)set.items; /* made above, in the arena */
     for (uint32_t i = 0; i < set.count; i++) {
-        if (items[i].value.len != 0 || items[i].name.len == 0)
-            items[kept++] = items[i];
+        if (items[i].value.len != 0 || items[i].name.len == 0) {
+            const struct label label = items[i];
+
+            items[i] = items[kept];
+            items[kept++] = label;
+        }
     }
     label_sort(items, kept);
     set.count = kept;
     err = label_set_check(set, p->options.scheme, info);
+    if (err == ERR_OK && p->options.keeps_empty)
+        label_sort(items, all.count);
     if (err == ERR_OK)
-        *labels = set;
+        *labels = p->options.keeps_empty ? all : set;
     return err;
 }

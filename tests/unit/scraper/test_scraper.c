@@ -368,6 +368,10 @@ static void test_relabel_and_honor(void **state)
     load(f, "  honor_labels: true\n");
     wait_value(f, "a{exported_job=\"y\", instance=\"x\", job=\"other\"}", 1);
     wait_value(f, named("drop_me"), 1);
+    /* An empty value keeps the target's away. */
+    set_page(f, 200, "b{job=\"\",instance=\"x\"} 1\nc{other=\"\"} 2\n");
+    wait_value(f, "b{instance=\"x\"}", 1);
+    wait_value(f, "c{instance=\"i\", job=\"j\"}", 2);
 }
 
 /* Rules that change end the series that they made before. */
