@@ -153,7 +153,7 @@ static void call_on_begin(struct reactor_task *task)
     enum err err = http_client_setup(transfer, &call->info);
 
     if (err == ERR_OK) {
-        err = http_client_loop_add(http_client_loop_get(), transfer);
+        err = http_client_loop_add(http_client_loop_get(call->affinity), transfer);
         if (err != ERR_OK)
             err_set(&call->info, err, "cannot start a request");
     }

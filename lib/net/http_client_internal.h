@@ -19,6 +19,8 @@ struct http_client {
 
 struct http_client_loop {
     struct reactor *reactor;
+    struct http_client_loop *next; /* of the same reactor */
+    uint64_t share;                /* which of its calls */
     CURLM *multi;
     uv_timer_t timer;
     size_t transfer_count;
@@ -40,8 +42,8 @@ struct http_transfer {
 
 /* http_client_loop.c. On the reactor's thread. */
 
-/* The loop of the reactor that runs this. */
-struct http_client_loop *http_client_loop_get(void);
+/* The loop for a call of this affinity on the reactor that runs this. */
+struct http_client_loop *http_client_loop_get(uint64_t affinity);
 enum err http_client_loop_add(struct http_client_loop *loop,
                               struct http_transfer *transfer) MUST_USE;
 void http_client_loop_remove(struct http_transfer *transfer);

@@ -3,9 +3,12 @@
 #include "base/mem.h"
 #include "net/http_client_internal.h"
 
-/* curl tells which sockets to watch and when to wake it; the loop tells curl what happened. */
+/* curl tells which sockets to watch and when to wake it; the loop tells curl what happened.
+ *
+ * curl walks all connections that a multi handle keeps at the end of each transfer, so a reactor
+ * has several loops, each with its own, and deals calls out to them by affinity. */
 
-enum { CLIENT_CONNECTIONS_KEPT = 16384 };
+enum { CLIENT_CONNECTIONS_KEPT = 16384, CLIENT_SHARE_BITS = 5 };
 
 struct client_socket {
     uv_poll_t poll;
@@ -119,16 +122,12 @@ static void client_loop_exit(struct reactor_exit *hook)
     uv_close((uv_handle_t *)&loop->timer, on_timer_closed);
 }
 
-struct http_client_loop *http_client_loop_get(void)
+static struct http_client_loop *client_loop_new(struct reactor *reactor, uint64_t share)
 {
-    struct reactor *reactor = reactor_current();
-    void **slot = reactor_client_slot(reactor);
-    struct http_client_loop *loop = *slot;
+    struct http_client_loop *loop = mem_zalloc(1, sizeof(*loop));
 
-    if (loop != NULL)
-        return loop;
-    loop = mem_zalloc(1, sizeof(*loop));
     loop->reactor = reactor;
+    loop->share = share;
     loop->multi = curl_multi_init();
     ASSERT(loop->multi != NULL);
     uv_timer_init(reactor_loop(reactor), &loop->timer);
@@ -140,7 +139,23 @@ struct http_client_loop *http_client_loop_get(void)
     curl_multi_setopt(loop->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
     loop->exit.fn = client_loop_exit;
     reactor_on_exit(reactor, &loop->exit);
-    *slot = loop;
+    return loop;
+}
+
+struct http_client_loop *http_client_loop_get(uint64_t affinity)
+{
+    const uint64_t share = affinity * UINT64_C(0x9e3779b97f4a7c15) >> (64 - CLIENT_SHARE_BITS);
+    struct reactor *reactor = reactor_current();
+    void **slot = reactor_client_slot(reactor);
+    struct http_client_loop *loop = *slot;
+
+    while (loop != NULL && loop->share != share)
+        loop = loop->next;
+    if (loop == NULL) {
+        loop = client_loop_new(reactor, share);
+        loop->next = *slot;
+        *slot = loop;
+    }
     return loop;
 }
 
