@@ -40,13 +40,17 @@ static enum err slot_take(struct db *db, uint64_t deadline_ns)
     struct db_wait wait = {0};
 
     pthread_mutex_lock(&db->lock);
-    if (!db->slot_taken) {
+    const bool is_closed = db->slot_closed;
+    const bool is_free = !db->slot_taken;
+    if (!is_closed && is_free)
         db->slot_taken = true;
-        pthread_mutex_unlock(&db->lock);
-        return ERR_OK;
-    }
-    list_push_back(&db->slot_waiters, &wait.node);
+    else if (!is_closed)
+        list_push_back(&db->slot_waiters, &wait.node);
     pthread_mutex_unlock(&db->lock);
+    if (is_closed)
+        return ERR_CLOSED;
+    if (is_free)
+        return ERR_OK;
     enum err err = env_wait(env, &wait.op, deadline_ns);
     if (err != ERR_DEADLINE)
         return err;
@@ -253,6 +257,8 @@ enum err db_flush(struct db *db, const struct db_flush_options *options, struct 
     uint32_t count = 0;
     enum err err = slot_take(db, options->deadline_ns);
 
+    if (err == ERR_CLOSED)
+        return err_set(info, err, "storage is stopping");
     if (err != ERR_OK)
         return err_set(info, err, "another flush is under way");
     if (atomic_load(&db->is_stopping)) {
@@ -404,8 +410,33 @@ void db_upkeep_end(struct db *db)
     wait_idle(db);
 }
 
+/* Who still waits for the slot will not get it. */
+static void slot_close(struct db *db)
+{
+    struct list_node *node;
+
+    do {
+        pthread_mutex_lock(&db->lock);
+        db->slot_closed = true;
+        node = list_pop_front(&db->slot_waiters);
+        pthread_mutex_unlock(&db->lock);
+        if (node != NULL)
+            env_complete(db->options.env, &CONTAINER_OF(node, struct db_wait, node)->op,
+                         ERR_CLOSED);
+    } while (node != NULL);
+}
+
 enum err db_upkeep_stop(struct db *db, uint64_t deadline_ns)
 {
+    enum err err;
+
+    if (db->has_stop_slot)
+        return ERR_OK;
     db_upkeep_end(db);
-    return slot_take(db, deadline_ns);
+    err = slot_take(db, deadline_ns);
+    if (err != ERR_OK)
+        return err;
+    db->has_stop_slot = true;
+    slot_close(db);
+    return ERR_OK;
 }

@@ -51,12 +51,14 @@ struct db {
     pthread_mutex_t lock;
     struct db_blocks *blocks; /* lock; a reference */
     bool slot_taken;          /* lock: one flush at a time */
+    bool slot_closed;         /* lock: by the stop; nobody gets it any more */
     struct list slot_waiters; /* lock: of struct db_wait */
     struct list idle_waiters; /* lock: of struct db_wait, for no task being busy */
 
     struct env_timer timer;
     bool has_timer;
     _Atomic bool is_stopping;
+    bool has_stop_slot; /* the stopping thread's: it has the slot, and keeps it */
     struct db_task maintain, flush;
     _Atomic uint64_t flush_retry_ns; /* not before, after a failure; 0: at once */
     uint32_t flush_failures_in_row;  /* slot */

@@ -478,6 +478,64 @@ static void test_flush_faults(void **state)
     fixture_fini(&f);
 }
 
+/* The catalog cannot be written at all: nobody knows whether the block is listed, so it is neither
+ * used nor removed; once the catalog is sure again, it goes. */
+static void test_unsure_catalog(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    for (int crashes = 0; crashes < 2; crashes++) {
+        struct err_info info = {0};
+
+        fixture_init(&f);
+        write_steps(&f, 10);
+        fault_arm_random("catalog.", 1000, 1);
+        check_err(ERR_IO, flush_all(&f, NULL));
+        assert_int_equal(1, list_blocks(&f).count);
+        check_err(ERR_IO, flush_all(&f, &info));
+        check_message("catalog", &info);
+        fault_disarm();
+        assert_int_equal(1, list_blocks(&f).count);
+        assert_int_equal(0, stats_of(&f).blocks);
+        assert_int_equal(2, stats_of(&f).flush_failures);
+        check_err(ERR_OK, check_all(&f, f.step_count));
+        if (crashes) {
+            crash_db(&f);
+            open_db(&f);
+            check_err(ERR_OK, check_all(&f, f.step_count));
+        }
+        check_err(ERR_OK, flush_all(&f, NULL));
+        assert_int_equal(stats_of(&f).blocks, list_blocks(&f).count);
+        check_err(ERR_OK, check_all(&f, f.step_count));
+        fixture_fini(&f);
+    }
+}
+
+static void test_cancel(void **state)
+{
+    _Atomic bool cancelled = true;
+    const struct db_flush_options options = {.all = true, .cancelled = &cancelled};
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    write_steps(&f, 10);
+    check_err(ERR_CANCELLED, db_flush(f.db, &options, NULL));
+    assert_int_equal(0, list_blocks(&f).count);
+    assert_int_equal(0, stats_of(&f).flush_failures);
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    check_err(ERR_OK, db_stop(f.db, 0));
+    check_err(ERR_OK, db_stop(f.db, 0)); /* may be said twice */
+    atomic_store(&cancelled, false);
+    check_err(ERR_CLOSED, db_flush(f.db, &options, NULL));
+    check_err(ERR_OK, check_all(&f, f.step_count)); /* reads go on until the close */
+    db_close(f.db);
+    open_db(&f);
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    fixture_fini(&f);
+}
+
 /* A data directory that version 1 wrote is read as it was. NARTHEX_GOLDEN_UPDATE=1 writes it anew,
  * which only a new version of a format justifies. */
 static void test_golden(void **state)
@@ -641,7 +699,8 @@ int main(void)
         cmocka_unit_test(test_lock),         cmocka_unit_test(test_bad_block),
         cmocka_unit_test(test_leftovers),    cmocka_unit_test(test_missing_files),
         cmocka_unit_test(test_torn_catalog), cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_golden),       cmocka_unit_test(test_flush_faults),
+        cmocka_unit_test(test_golden),       cmocka_unit_test(test_unsure_catalog),
+        cmocka_unit_test(test_cancel),       cmocka_unit_test(test_flush_faults),
         cmocka_unit_test(test_crowd),
     };
 
