@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/assert.h"
 
@@ -42,6 +43,14 @@ void *mem_alloc_aligned(size_t align, size_t size)
     if (posix_memalign(&ptr, align, size) != 0)
         ptr = NULL;
     return mem_check(ptr, size);
+}
+
+void *mem_alloc_huge(size_t count)
+{
+    void *ptr = mem_alloc_aligned(MEM_HUGE_SIZE, count * MEM_HUGE_SIZE);
+
+    (void)madvise(ptr, count * MEM_HUGE_SIZE, MADV_HUGEPAGE); /* advice: without it, small pages */
+    return ptr;
 }
 
 char *mem_copy_text(const char *data, size_t len)

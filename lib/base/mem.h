@@ -17,6 +17,11 @@ void *mem_zalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnu
 void *mem_realloc(void *ptr, size_t size) __attribute__((returns_nonnull));
 /* Uninitialised memory at a multiple of `align`, a power of two of at least 8. */
 void *mem_alloc_aligned(size_t align, size_t size) __attribute__((malloc, returns_nonnull));
+enum { MEM_HUGE_SIZE = 2 << 20 };
+
+/* Uninitialised memory for what is touched all over: `count` times MEM_HUGE_SIZE, aligned to that,
+ * in huge pages where the system gives them. */
+void *mem_alloc_huge(size_t count) __attribute__((malloc, returns_nonnull));
 /* A copy of `len` bytes with a NUL after them. */
 char *mem_copy_text(const char *data, size_t len) __attribute__((returns_nonnull));
 /* Takes ptr; NULL is fine. */

@@ -147,8 +147,8 @@ void xor_encoder_init(struct xor_encoder *encoder)
     *encoder = (struct xor_encoder){.state.leading = XOR_NO_WINDOW, .bit_count = HEADER_SIZE * 8};
 }
 
-enum err xor_encoder_append(struct xor_encoder *encoder, uint8_t *bytes, size_t size,
-                            struct sample sample)
+enum err xor_encoder_append_uncounted(struct xor_encoder *encoder, uint8_t *bytes, size_t size,
+                                      struct sample sample)
 {
     struct xor_state *s = &encoder->state;
     struct bit_writer w = {.bytes = bytes, .bit = encoder->bit_count};
@@ -182,8 +182,17 @@ enum err xor_encoder_append(struct xor_encoder *encoder, uint8_t *bytes, size_t 
     s->t_ms = sample.t_ms;
     s->count++;
     encoder->bit_count = w.bit;
-    endian_put_u16be(bytes, s->count);
     return ERR_OK;
+}
+
+enum err xor_encoder_append(struct xor_encoder *encoder, uint8_t *bytes, size_t size,
+                            struct sample sample)
+{
+    const enum err err = xor_encoder_append_uncounted(encoder, bytes, size, sample);
+
+    if (err == ERR_OK)
+        xor_encoder_finish(bytes, encoder->state.count);
+    return err;
 }
 
 enum err xor_encoder_resume(struct xor_encoder *encoder, struct slice bytes)

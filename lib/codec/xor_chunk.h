@@ -64,6 +64,15 @@ void xor_encoder_init(struct xor_encoder *encoder);
 enum err xor_encoder_append(struct xor_encoder *encoder, uint8_t *bytes, size_t size,
                             struct sample s) MUST_USE;
 
+/* The same but for the count in the first two bytes, which xor_encoder_finish writes: so an append
+ * touches the end of the bytes alone. */
+enum err xor_encoder_append_uncounted(struct xor_encoder *encoder, uint8_t *bytes, size_t size,
+                                      struct sample s) MUST_USE;
+static inline void xor_encoder_finish(uint8_t *bytes, uint16_t count)
+{
+    endian_put_u16be(bytes, count);
+}
+
 /* Goes on where encoded bytes end. ERR_CORRUPT: they are no whole chunk. */
 enum err xor_encoder_resume(struct xor_encoder *encoder, struct slice bytes) MUST_USE;
 

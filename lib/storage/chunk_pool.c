@@ -9,7 +9,7 @@
 
 enum {
     PAGE_SIZE = 64 << 10, /* also its alignment: a block finds its page by masking */
-    PAGES_PER_REGION = 16,
+    PAGES_PER_REGION = MEM_HUGE_SIZE / PAGE_SIZE,
     REGION_SIZE = PAGE_SIZE * PAGES_PER_REGION,
     CLASS_COUNT = CHUNK_POOL_SIZE_MAX / CHUNK_POOL_UNIT,
     REGIONS_SPARE = 2, /* empty regions kept, so that a steady pool asks the heap for nothing */
@@ -94,7 +94,7 @@ static struct region *region_new(struct chunk_pool *pool)
 {
     struct region *region = mem_zalloc(1, sizeof(*region));
 
-    region->pages = mem_alloc_aligned(PAGE_SIZE, REGION_SIZE);
+    region->pages = mem_alloc_huge(1);
     region->free_count = PAGES_PER_REGION;
     for (unsigned i = 0; i < PAGES_PER_REGION; i++)
         *region_page(region, i) = (struct page){.region = region};

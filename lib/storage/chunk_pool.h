@@ -3,7 +3,7 @@
 
 /* Small blocks of bytes for encoded chunks, of size classes 16 bytes apart and without a header.
  *
- *   region (1 MiB) = pages (64 KiB), each of one class: header | block | block | ...
+ *   region (2 MiB, a huge page) = pages (64 KiB), each of one class: header | block | block | ...
  *
  * A page whose blocks are all free goes back to its region and may change its class; an empty
  * region goes back to the heap. Chunks of one time are dropped together, so pages empty together.

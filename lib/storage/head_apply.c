@@ -5,10 +5,6 @@
 /* Applies durable records in the order of the log: judges each sample against its series, appends,
  * publishes the watermark, answers. One job at a time does it; replay uses the same code. */
 
-enum {
-    PREFETCH_AHEAD = 8, /* entries: some 200 ns, about one miss */
-};
-
 static int64_t floor_to(int64_t t_ms, int64_t range_ms)
 {
     const int64_t rest = t_ms % range_ms;
@@ -122,29 +118,50 @@ static enum append_verdict apply_entry(struct head_apply *apply, const struct he
     return APPEND_OK;
 }
 
-/* Asks for the memory that a later entry will touch. Its slab is locked if it is the present one,
- * so that its chunk may be looked up too. */
-static inline void apply_prefetch(const struct head_apply *apply, const struct head_entry *entry)
+static void apply_prefetch_hot(const struct head *head, const struct head_entry *entries,
+                               unsigned count)
 {
-    const uint32_t number = entry->ref.slot >> HEAD_SLAB_SHIFT;
-    const struct series_hot *hot;
+    for (unsigned i = 0; i < count; i++) {
+        const uint32_t slot = entries[i].ref.slot;
+        const struct head_slab *slab = slot < (uint32_t)HEAD_SLAB_COUNT_MAX << HEAD_SLAB_SHIFT
+                                           ? head_slab_of(head, slot)
+                                           : NULL;
 
-    if (apply->slab == NULL || number != apply->slab_number)
-        return;
-    hot = &apply->slab->hot[head_slab_index(entry->ref.slot)];
-    if (hot->open != NULL)
-        __builtin_prefetch(hot->open + hot->bit_count / 8, 1);
+        if (slab != NULL)
+            __builtin_prefetch(&slab->hot[head_slab_index(slot)], 1);
+    }
 }
 
-static void apply_prefetch_hot(const struct head *head, const struct head_entry *entry)
+/* Where the next append to a series writes; NULL: in memory that it has still to get. */
+static const uint8_t *append_place(const struct head_apply *apply, const struct head_entry *entry)
 {
-    const struct head_slab *slab;
+    const struct series_hot *hot = &apply->slab->hot[head_slab_index(entry->ref.slot)];
 
-    if (entry->ref.slot >= (uint32_t)HEAD_SLAB_COUNT_MAX << HEAD_SLAB_SHIFT)
-        return;
-    slab = head_slab_of(head, entry->ref.slot);
-    if (slab != NULL)
-        __builtin_prefetch(&slab->hot[head_slab_index(entry->ref.slot)], 1);
+    return hot->open == NULL ? NULL : hot->open + hot->bit_count / 8;
+}
+
+/* One batch. What it touches was asked for when it was decoded; the ends of chunks are asked for
+ * when their slab is locked, a run at a time. */
+static void apply_batch(struct head_apply *apply, const struct head_entry *entries, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct head_slab *before = apply->slab;
+        enum append_verdict verdict;
+
+        if (apply_enter(apply, entries[i].ref.slot) && (i == 0 || apply->slab != before))
+            for (unsigned k = i; k < count; k++) {
+                if (entries[k].ref.slot >> HEAD_SLAB_SHIFT != apply->slab_number)
+                    break;
+                /* Not in a function of its own: gcc drops one that does nothing but prefetch. */
+                __builtin_prefetch(append_place(apply, &entries[k]), 1);
+            }
+        verdict = apply_entry(apply, &entries[i]);
+        if (apply->counts[verdict]++ == 0)
+            apply->first[verdict] = entries[i];
+        if (verdict == APPEND_UNKNOWN_REF && apply->replay &&
+            entries[i].ref.gen > apply->head->gen_next && entries[i].ref.gen <= HEAD_GEN_MAX)
+            apply->head->gen_next = entries[i].ref.gen;
+    }
 }
 
 static void apply_explain(struct head_apply *apply)
@@ -188,7 +205,7 @@ static void apply_count(struct head_apply *apply)
 enum err head_apply_record(struct head_apply *apply, struct slice payload)
 {
     struct head *head = apply->head;
-    struct head_entry entries[HEAD_RECORD_BATCH];
+    struct head_entry batches[2][HEAD_RECORD_BATCH];
     struct head_record_reader reader;
     struct slice tenant;
     unsigned count;
@@ -204,21 +221,15 @@ enum err head_apply_record(struct head_apply *apply, struct slice payload)
         apply->bound_ms = apply->tenant->t_max_ms - head->options.block_range_ms / 2;
     for (int i = 0; i < APPEND_VERDICT_COUNT; i++)
         apply->counts[i] = 0;
-    while ((count = head_record_next(&reader, entries)) > 0) {
-        for (unsigned i = 0; i < count; i++)
-            apply_prefetch_hot(head, &entries[i]);
-        for (unsigned i = 0; i < count; i++) {
-            enum append_verdict verdict;
+    /* While one batch is applied, the memory of the next is on its way. */
+    count = head_record_next(&reader, batches[0]);
+    apply_prefetch_hot(head, batches[0], count);
+    for (unsigned n = 0; count > 0; n++) {
+        const unsigned next = head_record_next(&reader, batches[(n + 1) % 2]);
 
-            if (i + PREFETCH_AHEAD < count)
-                apply_prefetch(apply, &entries[i + PREFETCH_AHEAD]);
-            verdict = apply_entry(apply, &entries[i]);
-            if (apply->counts[verdict]++ == 0)
-                apply->first[verdict] = entries[i];
-            if (verdict == APPEND_UNKNOWN_REF && entries[i].ref.gen > head->gen_next &&
-                apply->replay && entries[i].ref.gen <= HEAD_GEN_MAX)
-                head->gen_next = entries[i].ref.gen;
-        }
+        apply_prefetch_hot(head, batches[(n + 1) % 2], next);
+        apply_batch(apply, batches[n % 2], count);
+        count = next;
     }
     apply_unlock(apply);
     if (apply->result != NULL)

@@ -132,7 +132,7 @@ static void save_series(struct saver *saver, const struct head_slab *slab, uint3
                                     .v_bits = hot->v_bits};
 
     if (hot->count > 0)
-        out.open = slice_of(hot->open, ((size_t)hot->bit_count + 7) / 8);
+        out.open = head_chunk_open_bytes(hot);
     for (const struct head_chunk *chunk = hot->sealed; chunk != NULL; chunk = chunk->prev)
         out.chunk_count++;
     checkpoint_put_series(&saver->slab, &out);

@@ -84,6 +84,13 @@ static bool open_grow(struct head *head, struct series_hot *hot, size_t size_max
     return true;
 }
 
+struct slice head_chunk_open_bytes(const struct series_hot *hot)
+{
+    ASSERT(hot->count > 0);
+    xor_encoder_finish(hot->open, hot->count);
+    return slice_of(hot->open, open_used(hot));
+}
+
 struct head_chunk *head_chunk_new(struct head *head, uint16_t size)
 {
     struct head_chunk *chunk = chunk_pool_get(head->chunks, sizeof(*chunk) + size);
@@ -128,7 +135,7 @@ void head_chunk_seal(struct head *head, struct series_hot *hot)
     chunk->t_max_ms = hot->t_ms;
     chunk->span_ms = (uint32_t)(hot->t_ms - t_min_ms);
     chunk->count = hot->count;
-    memcpy(chunk->bytes, hot->open, size);
+    memcpy(chunk->bytes, head_chunk_open_bytes(hot).data, size);
     hot->sealed = chunk;
     open_reset(head, hot);
 }
@@ -221,7 +228,7 @@ unsigned head_chunk_append(struct head *head, struct series_hot *hot, const stru
     if (begun && hot->open == NULL)
         open_reset(head, hot);
     hot_load(hot, &encoder);
-    while (xor_encoder_append(&encoder, hot->open, open_size(hot), sample) != ERR_OK) {
+    while (xor_encoder_append_uncounted(&encoder, hot->open, open_size(hot), sample) != ERR_OK) {
         if (open_grow(head, hot, HEAD_CHUNK_SIZE_MAX))
             continue;
         head_chunk_seal(head, hot);
@@ -298,14 +305,14 @@ static uint32_t drop_open(struct head *head, struct series_hot *hot, const struc
     *hidden -= count - visible;
     if (visible == 0 || hot->t_ms < drop->t_min_ms || head_chunk_open_t_min(hot) >= drop->t_end_ms)
         return 0;
-    rewrite_read(&rewrite, drop, slice_of(hot->open, open_used(hot)), visible);
+    rewrite_read(&rewrite, drop, head_chunk_open_bytes(hot), visible);
     if (rewrite.dropped == 0)
         return 0;
     open_reset(head, hot);
     hot_load(hot, &encoder);
     for (uint32_t i = 0; i < rewrite.count; i++)
-        while (xor_encoder_append(&encoder, hot->open, open_size(hot), rewrite.samples[i]) !=
-               ERR_OK) {
+        while (xor_encoder_append_uncounted(&encoder, hot->open, open_size(hot),
+                                            rewrite.samples[i]) != ERR_OK) {
             bool grown;
 
             hot_store(hot, &encoder);

@@ -43,7 +43,8 @@ struct head_marks {
 struct series_hot {
     int64_t t_ms; /* newest, also when its chunk is gone; HEAD_T_NONE */
     uint64_t dt_ms, v_bits;
-    uint8_t *open;             /* owned: open chunk, open_units * 16 bytes; NULL while empty */
+    /* owned: open chunk, open_units * 16 bytes, its count not written; NULL while empty */
+    uint8_t *open;
     struct head_chunk *sealed; /* owned: the newest */
     uint64_t mark_seq;         /* the newest group */
     struct head_marks *marks;  /* owned: older groups that a reader may not see; mostly NULL */
@@ -64,6 +65,8 @@ struct head_append {
     int64_t window_min_ms, window_end_ms; /* of t_ms; chunks do not cross it */
 };
 unsigned head_chunk_append(struct head *head, struct series_hot *hot, const struct head_append *a);
+/* The bytes of the open chunk, which has samples; good while the slab is locked. */
+struct slice head_chunk_open_bytes(const struct series_hot *hot);
 /* As if sealed: the open chunk ends. */
 void head_chunk_seal(struct head *head, struct series_hot *hot);
 /* How many of the newest samples a reader at `watermark` may not see. */

@@ -170,11 +170,11 @@ static void cursor_fill(struct head_cursor *cursor, const struct series_hot *hot
 
         hidden -= count - visible;
         if (copy != NULL && visible > 0) {
-            const size_t size = ((size_t)hot->bit_count + 7) / 8;
+            const struct slice bytes = head_chunk_open_bytes(hot);
 
-            memcpy(copy, hot->open, size);
+            memcpy(copy, bytes.data, bytes.len);
             cursor->chunks[--at] = (struct cursor_chunk){
-                .bytes = slice_of(copy, size), .t_max_ms = hot->t_ms, .visible = visible};
+                .bytes = slice_of(copy, bytes.len), .t_max_ms = hot->t_ms, .visible = visible};
         }
     }
     for (const struct head_chunk *chunk = hot->sealed; chunk != NULL; chunk = chunk->prev) {
