@@ -116,6 +116,8 @@ static void serve_query(struct http_request *req,
         if (err == ERR_BAD_INPUT)
             err_prefix(&scope.info, "invalid parameter \"query\"");
     }
+    if (err == ERR_OK)
+        err = query_scope_keep_result(&scope, &result);
     if (err != ERR_OK) {
         api_answer_error(req, err, &scope.info);
         query_scope_end(&scope);

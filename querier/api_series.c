@@ -152,6 +152,8 @@ static void serve_texts(struct http_request *req, struct slice raw_name)
     if (err == ERR_OK)
         err = gather_texts(&request, name, &gathered);
     if (err == ERR_OK)
+        err = query_scope_keep_labels(&request.scope, NULL, 0); /* texts are copies already */
+    if (err == ERR_OK)
         answer_texts(&request, &gathered);
     else
         api_answer_error(req, err, &request.scope.info);
@@ -248,6 +250,8 @@ static void on_series(struct http_request *req)
         err = err_set(&request.scope.info, ERR_BAD_INPUT, "no match[] parameter provided");
     if (err == ERR_OK)
         err = gather_series(&request, &gathered);
+    if (err == ERR_OK)
+        err = query_scope_keep_labels(&request.scope, gathered.items, gathered.count);
     if (err == ERR_OK)
         answer_series(&request, &gathered);
     else

@@ -3,6 +3,7 @@
 
 /* What the files of this folder share. */
 
+#include "model/query.h"
 #include "net/http_server.h"
 #include "promql/engine.h"
 #include "querier/querier.h"
@@ -37,6 +38,12 @@ struct query_scope {
 
 /* Reads the parameters; false: answered already, and there is nothing to end. */
 bool query_scope_begin(struct query_scope *scope, struct http_request *req);
+/* Before the answer, which a slow client may take minutes to read: ends all reads, so that they
+ * hold up no flush. What was read and is not in the arena itself is gone then; these two copy it
+ * first, and fail with LIMIT where that leaves no room. */
+enum err query_scope_keep_result(struct query_scope *scope, struct query_result *result) MUST_USE;
+enum err query_scope_keep_labels(struct query_scope *scope, struct label_set *sets,
+                                 size_t count) MUST_USE;
 /* Gives everything back. After the answer. */
 void query_scope_end(struct query_scope *scope);
 /* A context for the source. */

@@ -41,7 +41,7 @@ static void arena_drop_block(struct arena *arena, struct arena_block *block)
     mem_free(block);
 }
 
-static void arena_run_hooks(struct arena *arena)
+void arena_release(struct arena *arena)
 {
     while (arena->hooks != NULL) {
         struct arena_hook *hook = arena->hooks;
@@ -55,7 +55,7 @@ void arena_reset(struct arena *arena)
 {
     struct arena_block *keep = arena->block;
 
-    arena_run_hooks(arena);
+    arena_release(arena);
     if (keep != NULL && keep->size > arena->keep_bytes_max)
         keep = NULL;
     for (struct arena_block *block = arena->block, *older; block != NULL; block = older) {

@@ -36,6 +36,9 @@ void arena_init(struct arena *arena, struct budget *budget, size_t limit_bytes);
  */
 void arena_reset(struct arena *arena);
 
+/* Runs the hooks and keeps the memory: lets go of what was pinned before the arena's end. */
+void arena_release(struct arena *arena);
+
 /* arena_reset, and everything given back. */
 void arena_fini(struct arena *arena);
 

@@ -71,6 +71,31 @@ def reload_passes_waiting_flushes(env):
 
 
 @test(seconds=120, narthex_only=True)
+def slow_reader_holds_up_no_flush(env):
+    """An answer that its client is slow to take holds nothing that a flush waits for."""
+    server = env.server().start()
+    ledger = write_batches(server, 300)
+    end = ledger.t_ms(ledger.next - 1) / 1000
+    before = server.query_range("load", end - 250, end, "1s")
+    stalled = ask_for_much(env, server, ledger, 2)
+    began = time.monotonic()
+    server.flush()
+    took = time.monotonic() - began
+    check(took < 10, f"the flush took {took:.1f} s")
+    check_equal(before, server.query_range("load", end - 250, end, "1s"), "an answer")
+    # What the slow ones get is whole, though what they read has moved meanwhile.
+    for sock in stalled:
+        sock.settimeout(30)
+        received = 0
+        while received < 1 << 20:
+            part = sock.recv(1 << 16)
+            check(part, "the answer was cut off")
+            received += len(part)
+        sock.close()
+    server.stop()
+
+
+@test(seconds=120, narthex_only=True)
 def reloads_under_way_end_with_the_server(env):
     """Each of many reloads at once gets an answer or an end of its connection."""
     server = env.server().start()

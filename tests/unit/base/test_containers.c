@@ -147,7 +147,7 @@ static void test_arena(void **state)
 {
     struct budget process, query;
     struct arena arena;
-    int first[2] = {0, 1};
+    int first[2] = {0, 1}, released[2] = {0, 1};
     char *text;
 
     (void)state;
@@ -158,6 +158,11 @@ static void test_arena(void **state)
     text = arena_grow(&arena, text, 5, 50);
     assert_string_equal(text, "text");
     check_slice("7-x", arena_printf(&arena, "%d-%s", 7, "x"));
+    check_err(ERR_OK, arena_on_reset(&arena, count_down, released));
+    arena_release(&arena);
+    arena_release(&arena);
+    assert_int_equal(released[0], 1);
+    assert_string_equal(text, "text");
     check_err(ERR_OK, arena_on_reset(&arena, count_down, first));
     assert_true(query.used_bytes > 0);
     assert_int_equal(query.used_bytes, process.used_bytes);
