@@ -40,7 +40,7 @@ static void on_client_socket(uv_poll_t *poll, int status, int events)
     int flags = 0, running;
 
     if (status < 0)
-        flags = CURL_CSELECT_ERR;
+        flags = CURL_CSELECT_IN | CURL_CSELECT_OUT; /* curl meets the fault itself, and may retry */
     if ((events & UV_READABLE) != 0)
         flags |= CURL_CSELECT_IN;
     if ((events & UV_WRITABLE) != 0)

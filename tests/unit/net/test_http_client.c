@@ -2,6 +2,7 @@
 #include "tests/unit/net/net_fixture.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/un.h>
@@ -358,6 +359,56 @@ static void test_broken_answers(void **unused)
     close_state(&s);
 }
 
+enum { HANG_UPS = 60 };
+
+/* Answers one request a connection, redirects and pages in turn; resets the connection when the
+ * next request comes. */
+static void *hang_up_main(void *arg)
+{
+    static const char *const answers[] = {
+        "HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    };
+    struct canned *c = arg;
+
+    for (int i = 0; i < HANG_UPS * 2; i++) {
+        const int fd = accept(c->fd, NULL, NULL);
+
+        assert_true(recv(fd, c->request, sizeof(c->request) - 1, 0) > 0);
+        net_send_text(fd, answers[i % 2]);
+        if (i % 2 == 0)
+            assert_int_equal(1, poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 5000));
+        close(fd);
+    }
+    return NULL;
+}
+
+/* A kept connection that the server closed is no fault of the call: it dials again. */
+static void test_closed_connection(void **unused)
+{
+    struct canned c = {0};
+    struct http_call call;
+    pthread_t thread;
+    struct state s;
+    char url[64];
+    int port;
+
+    (void)unused;
+    c.fd = listen_silent(&port);
+    assert_int_equal(0, pthread_create(&thread, NULL, hang_up_main, &c));
+    open_state(&s, (struct http_client_options){.follows_redirects = true});
+    http_call_init(&call, s.client);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/a", port);
+    for (int i = 0; i < HANG_UPS; i++) {
+        check_err_info(ERR_OK, run(&s, &call, url), &call.info);
+        assert_int_equal(200, call.status);
+    }
+    http_call_fini(&call);
+    pthread_join(thread, NULL);
+    close(c.fd);
+    close_state(&s);
+}
+
 /* The proxy gets the whole URL and the credentials stay with the target. */
 static void test_proxy(void **unused)
 {
@@ -665,6 +716,7 @@ int main(void)
         cmocka_unit_test(test_redirects),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_broken_answers),
+        cmocka_unit_test(test_closed_connection),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_cancel_race),
         cmocka_unit_test(test_many_at_once),
