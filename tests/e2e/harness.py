@@ -194,6 +194,8 @@ class Server:
                     f"--web.listen-address=127.0.0.1:{self.port}"]
         if self.receiver:
             command.append("--web.enable-remote-write-receiver")
+        elif self.flavor == "narthex":  # on by default there: it is what remote_write is pointed at
+            command.append("--no-web.enable-remote-write-receiver")
         if self.lifecycle:
             command.append("--web.enable-lifecycle")
         return command + self.flags
