@@ -544,16 +544,22 @@ static void test_tls(void **unused)
     temp_dir_fini(&dir);
 }
 
-static void start_waiter(struct state *s, struct waiter *w, const char *url)
+static void start_waiter_with(struct state *s, struct waiter *w, const char *url, uint64_t affinity)
 {
     memset((void *)w, 0, sizeof(*w));
     http_call_init(&w->call, s->client);
+    w->call.affinity = affinity;
     w->env = &s->f.env;
     w->call.done = on_done;
     w->call.owner = w;
     w->call.url = url;
     w->call.deadline_ns = net_now_ns() + 10 * NET_SECOND;
     http_call_start(&w->call);
+}
+
+static void start_waiter(struct state *s, struct waiter *w, const char *url)
+{
+    start_waiter_with(s, w, url, 0);
 }
 
 struct holders {
@@ -666,10 +672,8 @@ static void test_many_at_once(void **unused)
     open_state(&s, (struct http_client_options){0});
     snprintf(url, sizeof(url), "%s/show", s.f.base_url);
     for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < COUNT; i++) {
-            start_waiter(&s, &waiters[i], url);
-            waiters[i].call.affinity = (uint64_t)i;
-        }
+        for (int i = 0; i < COUNT; i++)
+            start_waiter_with(&s, &waiters[i], url, (uint64_t)i);
         for (int i = 0; i < COUNT; i++) {
             check_err_info(ERR_OK, env_wait(&s.f.env, &waiters[i].op, 0), &waiters[i].call.info);
             assert_int_equal(200, waiters[i].call.status);
