@@ -205,7 +205,7 @@ def same_series_after_relabelling(env):
         check_equal(found[0], found[1], f"{state} targets")
     # The file changes: a target goes, another comes.
     with open(sd + ".new", "w", encoding="utf-8") as file:
-        json.dump([{"targets": [f"localhost:{pages.port}"], "labels": {"from": "file2"}}], file)
+        json.dump([{"targets": [f"127.0.0.1:{pages.port}"], "labels": {"from": "file2"}}], file)
     os.rename(sd + ".new", sd)
     for one in (prometheus, server):
         wait_for(lambda one=one: one.query('up{job="files",from="file2"} == 1')["result"], 20,
