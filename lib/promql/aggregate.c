@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* sum, avg, min, max, count and group: the input is read once, series by series, into groups x
- * steps. Sums are compensated as upstream does it (Kahan, in Neumaier's form), in the order of the
- * input's series; avg divides the sum, and goes over to a running mean at a step where the sum
- * would overflow. */
+/* sum, avg, min, max, count, group, stddev and stdvar: the input is read once, series by series,
+ * into groups x steps. Sums are compensated as upstream does it (Kahan, in Neumaier's form), in the
+ * order of the input's series; avg divides the sum, and goes over to a running mean at a step where
+ * the sum would overflow. */
 
 #include <math.h>
 
@@ -121,6 +121,30 @@ static void add_extremes(struct aggregate_stage *self, size_t cell)
     }
 }
 
+/* Welford's method: v is the mean, low the sum of squares of distances from it. */
+static void add_squares(struct aggregate_stage *self, size_t cell)
+{
+    const struct promql_column *column = &self->column;
+
+    for (uint32_t i = 0; i < column->count; i++) {
+        const double x = column->v[i];
+        double *mean = &self->v[cell + i], *count = &self->counts[cell + i];
+        double delta;
+
+        if (!promql_column_has(column, i))
+            continue;
+        (*count)++;
+        if (*count == 1) {
+            *mean = x;
+            self->low[cell + i] = isfinite(x) ? 0 : NAN;
+            continue;
+        }
+        delta = x - *mean;
+        *mean += delta / *count;
+        self->low[cell + i] += delta * (x - *mean);
+    }
+}
+
 static void add_counts(struct aggregate_stage *self, size_t cell)
 {
     const struct promql_column *column = &self->column;
@@ -130,7 +154,8 @@ static void add_counts(struct aggregate_stage *self, size_t cell)
         counts[i] += promql_column_has(column, i);
 }
 
-/* Histograms count like any other value; min and max pass over them; nothing else takes them yet.
+/* Histograms count like any other value; sum and avg do not take them yet; the others pass over
+ * them.
  */
 static enum err see_histograms(struct aggregate_stage *self)
 {
@@ -148,7 +173,7 @@ static enum err see_histograms(struct aggregate_stage *self)
     }
     if (!is_any)
         return ERR_OK;
-    if (self->op != PROMQL_MIN && self->op != PROMQL_MAX)
+    if (self->op == PROMQL_SUM || self->op == PROMQL_AVG)
         return promql_eval_unsupported(self->stage.eval, self->expr,
                                        self->op == PROMQL_SUM ? "sum of native histograms"
                                                               : "avg of native histograms");
@@ -173,6 +198,10 @@ static enum err add_column(struct aggregate_stage *self, struct promql_cell at)
         return ERR_OK;
     case PROMQL_AVG:
         return add_means(self, cell);
+    case PROMQL_STDDEV:
+    case PROMQL_STDVAR:
+        add_squares(self, cell);
+        return ERR_OK;
     case PROMQL_MIN:
     case PROMQL_MAX:
         add_extremes(self, cell);
@@ -221,6 +250,10 @@ static double cell_value(const struct aggregate_stage *self, size_t cell)
         if (self->is_running != NULL && self->is_running[cell])
             return self->v[cell] + self->low[cell];
         return self->v[cell] / self->counts[cell] + self->low[cell] / self->counts[cell];
+    case PROMQL_STDVAR:
+        return self->low[cell] / self->counts[cell];
+    case PROMQL_STDDEV:
+        return sqrt(self->low[cell] / self->counts[cell]);
     default:
         return self->v[cell];
     }
@@ -249,34 +282,27 @@ static enum err aggregate_column(struct promql_stage *stage, struct promql_cell 
 
 static const struct promql_stage_ops aggregate_ops = {.column = aggregate_column};
 
-static bool is_evaluated(enum promql_aggregator op)
+enum err promql_aggregate_group(const struct promql_stage *child, const struct promql_expr *expr,
+                                struct promql_index *index, uint32_t **groups)
 {
-    return op == PROMQL_SUM || op == PROMQL_AVG || op == PROMQL_MIN || op == PROMQL_MAX ||
-           op == PROMQL_COUNT || op == PROMQL_GROUP;
-}
-
-/* The group of each series, in the order of their first members. */
-static enum err group_series(struct aggregate_stage *self, struct promql_index *index)
-{
-    const struct promql_aggregate *aggregate = &self->expr->aggregate;
+    const struct promql_aggregate *aggregate = &expr->aggregate;
     const struct promql_projection projection = {
         .names = aggregate->grouping,
         .is_keep = !aggregate->is_without,
         .drops_name = aggregate->is_without,
     };
-    struct promql_eval *eval = self->stage.eval;
-    const uint32_t count = self->child->series_count;
+    struct promql_eval *eval = child->eval;
 
-    self->groups = arena_alloc(eval->arena, count * sizeof(uint32_t));
-    if (self->groups == NULL)
+    *groups = arena_alloc(eval->arena, child->series_count * sizeof(uint32_t));
+    if (*groups == NULL)
         return promql_eval_no_room(eval);
     promql_index_init(index, eval);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < child->series_count; i++) {
         struct label_set labels;
-        enum err err = promql_labels_project(eval, &projection, self->child->labels[i], &labels);
+        enum err err = promql_labels_project(eval, &projection, child->labels[i], &labels);
 
         if (err == ERR_OK)
-            err = promql_index_add(index, labels, &self->groups[i]);
+            err = promql_index_add(index, labels, &(*groups)[i]);
         if (err != ERR_OK)
             return err;
     }
@@ -292,13 +318,11 @@ enum err promql_aggregate_new(struct promql_eval *eval, const struct promql_expr
 
     if (self == NULL)
         return promql_eval_no_room(eval);
-    if (!is_evaluated(expr->aggregate.op))
-        return promql_eval_unsupported(eval, expr, promql_aggregator_text(expr->aggregate.op));
     self->stage.eval = eval;
     self->child = child;
     self->expr = expr;
     self->op = expr->aggregate.op;
-    err = group_series(self, &index);
+    err = promql_aggregate_group(child, expr, &index, &self->groups);
     if (err != ERR_OK)
         return err;
     self->stage = (struct promql_stage){&aggregate_ops, eval,        child->grid,

@@ -224,11 +224,11 @@ static enum err add_samples(struct promql_eval *eval, const struct promql_feed *
     return ERR_OK;
 }
 
-static enum err read_range(struct promql_eval *eval, const struct promql_select *select,
+static enum err read_range(struct promql_eval *eval, const struct promql_range_input *input,
                            struct promql_feed *feed, struct query_series *series)
 {
-    const int64_t end_ms = promql_lens_time(&select->lens, &eval->grid, 0);
-    const int64_t open_ms = promql_time_sub(end_ms, select->range_ms);
+    const int64_t end_ms = promql_lens_time(&input->lens, &eval->grid, 0);
+    const int64_t open_ms = promql_time_sub(end_ms, input->range_ms);
     const struct sample_columns *batch = &feed->batch;
 
     while (promql_feed_load(feed, open_ms)) {
@@ -250,27 +250,24 @@ static enum err read_range(struct promql_eval *eval, const struct promql_select 
     return feed->err;
 }
 
-/* selector[range] as an instant query: the samples themselves. */
+/* selector[range] or a subquery as an instant query: the samples themselves. */
 static enum err eval_range(struct promql_eval *eval, const struct promql_expr *expr,
                            struct query_result *result)
 {
     struct promql_feed *feed = ARENA_NEW(eval->arena, struct promql_feed);
-    struct promql_series_list list;
-    struct promql_select select;
+    struct promql_range_input input;
     struct output output;
     enum err err = feed == NULL ? promql_eval_no_room(eval) : ERR_OK;
 
     if (err == ERR_OK)
-        err = promql_plan_range(eval, expr, &select);
+        err = promql_plan_matrix(eval, expr, &input);
     if (err == ERR_OK)
-        err = promql_select_series(eval, &select, &eval->grid, &list);
-    if (err == ERR_OK)
-        err = output_init(&output, eval, list.count);
-    for (uint32_t i = 0; err == ERR_OK && i < list.count; i++) {
-        struct query_series series = {.labels = list.labels[i]};
+        err = output_init(&output, eval, input.list.count);
+    for (uint32_t i = 0; err == ERR_OK && i < input.list.count; i++) {
+        struct query_series series = {.labels = input.list.labels[i]};
 
-        promql_feed_init(feed, eval, list.cursors[i]);
-        err = read_range(eval, &select, feed, &series);
+        promql_feed_init(feed, eval, input.list.cursors[i]);
+        err = read_range(eval, &input, feed, &series);
         if (series.point_count > 0)
             output.series[output.count++] = series;
     }
@@ -299,8 +296,6 @@ static enum err eval_expr(struct promql_eval *eval, const struct promql_expr *ex
         return result->string.data == NULL && expr->string.len != 0 ? promql_eval_no_room(eval)
                                                                     : ERR_OK;
     }
-    if (expr->type == PROMQL_MATRIX && expr->kind != PROMQL_RANGE)
-        return promql_eval_unsupported(eval, expr, "a subquery");
     return expr->type == PROMQL_MATRIX ? eval_range(eval, expr, result)
                                        : eval_vector(eval, expr, result);
 }
@@ -310,7 +305,12 @@ static enum err engine_eval(struct query_engine *query_engine, const struct quer
 {
     struct promql_engine *engine = CONTAINER_OF(query_engine, struct promql_engine, query);
     const struct promql_engine_options *options = &engine->options;
-    struct promql_eval eval = {.options = options, .info = info, .key = engine->key};
+    struct promql_eval eval = {
+        .options = options,
+        .info = info,
+        .key = engine->key,
+        .subquery_step_ms = atomic_load_explicit(&engine->subquery_step_ms, memory_order_relaxed),
+    };
     struct query_result made = {0};
     struct promql_expr *expr;
     uint64_t start_ns = 0;

@@ -46,6 +46,7 @@ struct promql_eval {
     struct hash_key key;
     struct promql_grid grid;
     int64_t lookback_ms;
+    int64_t subquery_step_ms; /* of [range:] */
     uint64_t samples_held, samples_max;
     uint32_t ticks; /* batches read since the deadline was looked at */
     struct promql_note *notes;

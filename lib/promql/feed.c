@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "promql/eval.h"
+#include "promql/stage.h"
 
 enum { FEED_TICKS = 32 }; /* batches between two looks at the deadline: 4,096 samples */
 
@@ -44,7 +44,7 @@ bool promql_feed_load(struct promql_feed *feed, int64_t wanted_ms)
             promql_time_sub(feed->last_t_ms, batch->t_ms[0]))
         sample_cursor_seek(feed->cursor, wanted_ms);
     if (!sample_cursor_next(feed->cursor, batch)) {
-        if (feed->cursor->err != ERR_OK)
+        if (feed->cursor->err != ERR_OK && !promql_subquery_is(feed->cursor))
             err_set(feed->eval->info, feed->cursor->err, "reading samples: %s",
                     err_text(feed->cursor->err));
         return feed_end(feed, feed->cursor->err);

@@ -92,10 +92,12 @@ static enum err duration_ms(struct promql_eval *eval, const struct promql_durati
 
 /* ---- selectors ---- */
 
-static enum err plan_lens(struct promql_eval *eval, const struct promql_expr *selector,
+/* expr: what the modifiers stand behind. */
+static enum err plan_lens(struct promql_eval *eval, const struct promql_expr *expr,
                           struct promql_lens *lens)
 {
-    const struct promql_modifiers *modifiers = &selector->selector.modifiers;
+    const struct promql_modifiers *modifiers =
+        expr->kind == PROMQL_SUBQUERY ? &expr->subquery.modifiers : &expr->selector.modifiers;
 
     *lens = (struct promql_lens){.is_pinned = modifiers->at != PROMQL_AT_NONE};
     if (modifiers->at == PROMQL_AT_TIME)
@@ -105,21 +107,9 @@ static enum err plan_lens(struct promql_eval *eval, const struct promql_expr *se
     else if (modifiers->at == PROMQL_AT_END)
         lens->pinned_ms = eval->query->end_ms;
     if (modifiers->is_anchored || modifiers->is_smoothed)
-        return promql_eval_unsupported(eval, selector,
+        return promql_eval_unsupported(eval, expr,
                                        modifiers->is_anchored ? "anchored" : "smoothed");
     return duration_ms(eval, &modifiers->offset, true, &lens->offset_ms);
-}
-
-enum err promql_plan_range(struct promql_eval *eval, const struct promql_expr *range,
-                           struct promql_select *select)
-{
-    enum err err;
-
-    *select = (struct promql_select){.selector = range->range.selector};
-    err = duration_ms(eval, &range->range.range, false, &select->range_ms);
-    if (err != ERR_OK)
-        return err;
-    return plan_lens(eval, range->range.selector, &select->lens);
 }
 
 enum err promql_plan_select(const struct promql_planner *planner, const struct promql_expr *expr,
@@ -140,23 +130,83 @@ static enum err plan_selector(const struct promql_planner *planner, const struct
     return promql_selector_new(planner->eval, &select, planner->grid, out);
 }
 
+/* ---- ranges ---- */
+
+static enum err plan_subquery(const struct promql_planner *planner, const struct promql_expr *expr,
+                              struct promql_range_input *input)
+{
+    struct promql_eval *eval = planner->eval;
+    struct promql_planner below = {.eval = eval};
+    struct promql_grid *grid = ARENA_NEW(eval->arena, struct promql_grid);
+    struct promql_stage *stage;
+    enum err err;
+
+    if (grid == NULL)
+        return promql_eval_no_room(eval);
+    grid->step_ms = eval->subquery_step_ms;
+    err = duration_ms(eval, &expr->subquery.range, false, &input->range_ms);
+    if (err == ERR_OK && expr->subquery.has_step)
+        err = duration_ms(eval, &expr->subquery.step, false, &grid->step_ms);
+    if (err == ERR_OK)
+        err = plan_lens(eval, expr, &input->lens);
+    if (err == ERR_OK)
+        err = promql_subquery_grid(eval, input, planner->grid, grid);
+    if (err != ERR_OK || grid->count == 0)
+        return err;
+    below.grid = grid;
+    err = promql_plan_expr(&below, expr->subquery.expr, &stage);
+    if (err != ERR_OK)
+        return err;
+    input->may_fault = stage->may_fault;
+    return promql_subquery_list(stage, &input->list);
+}
+
+enum err promql_plan_input(const struct promql_planner *planner, const struct promql_expr *range,
+                           struct slice function, struct promql_range_input *input)
+{
+    struct promql_select select = {.function = function, .around = planner->around};
+    enum err err;
+
+    *input = (struct promql_range_input){0};
+    if (range->kind == PROMQL_SUBQUERY)
+        return plan_subquery(planner, range, input);
+    ASSERT(range->kind == PROMQL_RANGE);
+    select.selector = range->range.selector;
+    err = duration_ms(planner->eval, &range->range.range, false, &select.range_ms);
+    if (err == ERR_OK)
+        err = plan_lens(planner->eval, select.selector, &select.lens);
+    if (err != ERR_OK)
+        return err;
+    input->lens = select.lens;
+    input->range_ms = select.range_ms;
+    return promql_select_series(planner->eval, &select, planner->grid, &input->list);
+}
+
 /* ---- operators ---- */
 
 static enum err plan_aggregate(const struct promql_planner *planner, const struct promql_expr *expr,
                                struct promql_stage **out)
 {
+    const enum promql_aggregator op = expr->aggregate.op;
     struct promql_planner below = *planner;
-    struct promql_stage *child;
-    enum err err;
+    struct promql_operands operands = {0};
+    enum err err = ERR_OK;
 
-    if (expr->aggregate.param != NULL)
-        return promql_eval_unsupported(planner->eval, expr,
-                                       promql_aggregator_text(expr->aggregate.op));
+    below.around = NULL;
+    if (promql_aggregator_has_param(op) && op != PROMQL_COUNT_VALUES)
+        err = promql_plan_expr(&below, expr->aggregate.param, &operands.rhs);
     below.around = &expr->aggregate;
-    err = promql_plan_expr(&below, expr->aggregate.expr, &child);
+    if (err == ERR_OK)
+        err = promql_plan_expr(&below, expr->aggregate.expr, &operands.lhs);
     if (err != ERR_OK)
         return err;
-    return promql_aggregate_new(planner->eval, expr, child, out);
+    if (op == PROMQL_COUNT_VALUES)
+        return promql_spread_values_new(planner->eval, expr, operands.lhs, out);
+    if (op == PROMQL_QUANTILE)
+        return promql_spread_quantile_new(planner->eval, expr, operands, out);
+    if (operands.rhs != NULL)
+        return promql_pick_new(planner->eval, expr, operands, out);
+    return promql_aggregate_new(planner->eval, expr, operands.lhs, out);
 }
 
 static const char *unsupported_binary(const struct promql_binary *binary)
@@ -318,11 +368,10 @@ enum err promql_plan_expr(const struct promql_planner *planner, const struct pro
         return plan_unary(planner, expr, out);
     case PROMQL_PAREN:
         return promql_plan_expr(planner, expr->paren, out);
-    case PROMQL_SUBQUERY:
-        return promql_eval_unsupported(planner->eval, expr, "a subquery");
     case PROMQL_NUMBER_LITERAL:
     case PROMQL_STRING_LITERAL:
     case PROMQL_RANGE:
+    case PROMQL_SUBQUERY:
     case PROMQL_DURATION:
         break;
     }
@@ -335,4 +384,12 @@ enum err promql_plan(struct promql_eval *eval, const struct promql_expr *expr,
     const struct promql_planner planner = {.eval = eval, .grid = &eval->grid};
 
     return promql_plan_expr(&planner, expr, out);
+}
+
+enum err promql_plan_matrix(struct promql_eval *eval, const struct promql_expr *expr,
+                            struct promql_range_input *input)
+{
+    const struct promql_planner planner = {.eval = eval, .grid = &eval->grid};
+
+    return promql_plan_input(&planner, expr, (struct slice){0}, input);
 }

@@ -15,27 +15,6 @@ static enum err refuse_call(struct promql_eval *eval, const struct promql_expr *
     return promql_eval_unsupported(eval, expr, what);
 }
 
-/* The series and range of an argument of type range vector. */
-static enum err plan_input(const struct promql_planner *planner, const struct promql_expr *call,
-                           const struct promql_expr *range, struct promql_range_input *input)
-{
-    struct promql_select select;
-    enum err err;
-
-    *input = (struct promql_range_input){0};
-    if (range->kind == PROMQL_SUBQUERY)
-        return promql_eval_unsupported(planner->eval, range, "a subquery");
-    ASSERT(range->kind == PROMQL_RANGE);
-    err = promql_plan_range(planner->eval, range, &select);
-    if (err != ERR_OK)
-        return err;
-    select.function = slice_from_cstr(call->call.function->name);
-    select.around = planner->around;
-    input->lens = select.lens;
-    input->range_ms = select.range_ms;
-    return promql_select_series(planner->eval, &select, planner->grid, &input->list);
-}
-
 /* Functions with one range vector and maybe scalars among their arguments. */
 static enum err plan_range_call(const struct promql_planner *planner,
                                 const struct promql_expr *expr, struct promql_stage **out)
@@ -55,7 +34,7 @@ static enum err plan_range_call(const struct promql_planner *planner,
             err = promql_plan_expr(planner, arg, &args.params[args.param_count++]);
     }
     if (err == ERR_OK)
-        err = plan_input(planner, expr, range, &input);
+        err = promql_plan_input(planner, range, slice_from_cstr(call->function->name), &input);
     if (err != ERR_OK)
         return err;
     if (!promql_over_time_has(call->function->id))

@@ -21,9 +21,12 @@ enum err promql_plan_call(const struct promql_planner *planner, const struct pro
                           struct promql_stage **out) MUST_USE;
 /* Whether a call gives the same at every step if its arguments do. */
 bool promql_plan_call_is_pure(const struct promql_expr *expr);
-/* Range and offset of a range selector. */
+/* Where a selector stands and looks. */
 enum err promql_plan_select(const struct promql_planner *planner, const struct promql_expr *expr,
                             struct promql_select *select) MUST_USE;
+/* The series of a range selector or subquery; function: its name, for the source. */
+enum err promql_plan_input(const struct promql_planner *planner, const struct promql_expr *range,
+                           struct slice function, struct promql_range_input *input) MUST_USE;
 
 static inline const struct promql_expr *promql_plan_unwrap(const struct promql_expr *expr)
 {

@@ -44,6 +44,10 @@ enum err promql_merge_new(struct promql_eval *eval, struct promql_stage *child, 
 enum err promql_aggregate_new(struct promql_eval *eval, const struct promql_expr *expr,
                               struct promql_stage *child, struct promql_stage **out) MUST_USE;
 
+/* The group of each of the child's series under expr, an aggregation, and the groups' labels. */
+enum err promql_aggregate_group(const struct promql_stage *child, const struct promql_expr *expr,
+                                struct promql_index *index, uint32_t **groups) MUST_USE;
+
 /* A scalar beside a vector, whose series come one after the other: computed once, held. */
 struct promql_scalar_arg {
     struct promql_stage *stage;
@@ -54,6 +58,16 @@ struct promql_scalar_arg {
 };
 void promql_scalar_arg_init(struct promql_scalar_arg *arg, struct promql_stage *stage);
 enum err promql_scalar_arg_load(struct promql_scalar_arg *arg, uint32_t window) MUST_USE;
+
+/* ---- subqueries (subquery.c) ---- */
+
+/* The steps of a subquery that input's range looks at; out->step_ms is set. A count of 0: none. */
+enum err promql_subquery_grid(struct promql_eval *eval, const struct promql_range_input *input,
+                              const struct promql_grid *outer, struct promql_grid *out) MUST_USE;
+/* The series of an operator as if they were stored. */
+enum err promql_subquery_list(struct promql_stage *stage, struct promql_series_list *out) MUST_USE;
+/* Whether a cursor reads a subquery: then its errors have their text. */
+bool promql_subquery_is(const struct sample_cursor *cursor);
 
 /* ---- functions of vectors ---- */
 
@@ -78,6 +92,14 @@ enum err promql_order_new(struct promql_eval *eval, const struct promql_expr *ca
 struct promql_operands {
     struct promql_stage *lhs, *rhs;
 };
+/* topk and its like: the vector is lhs, the parameter rhs. */
+enum err promql_pick_new(struct promql_eval *eval, const struct promql_expr *expr,
+                         struct promql_operands operands, struct promql_stage **out) MUST_USE;
+enum err promql_spread_quantile_new(struct promql_eval *eval, const struct promql_expr *expr,
+                                    struct promql_operands operands,
+                                    struct promql_stage **out) MUST_USE;
+enum err promql_spread_values_new(struct promql_eval *eval, const struct promql_expr *expr,
+                                  struct promql_stage *child, struct promql_stage **out) MUST_USE;
 /* At least one side is a scalar. */
 enum err promql_scalar_binary_new(struct promql_eval *eval, const struct promql_expr *expr,
                                   struct promql_operands operands,
@@ -109,6 +131,6 @@ void promql_binop_columns(const struct promql_binop *binop, const struct promql_
 /* An operator for an expression of type scalar or instant vector. */
 enum err promql_plan(struct promql_eval *eval, const struct promql_expr *expr,
                      struct promql_stage **out) MUST_USE;
-/* Range and offset of a range selector, for a query whose result is its samples. */
-enum err promql_plan_range(struct promql_eval *eval, const struct promql_expr *range,
-                           struct promql_select *select) MUST_USE;
+/* A range selector or subquery, for a query whose result is its samples. */
+enum err promql_plan_matrix(struct promql_eval *eval, const struct promql_expr *expr,
+                            struct promql_range_input *input) MUST_USE;

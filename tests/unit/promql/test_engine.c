@@ -44,6 +44,7 @@ static int setup(void **state)
         .source = mem_source_source(fixture.source),
         .samples_max = 100000,
         .mono_ns = fake_mono,
+        .features = {true, true, true},
     });
     budget_init(&fixture.budget, NULL, "query", 64 << 20);
     arena_init(&fixture.arena, &fixture.budget, 0);
@@ -114,8 +115,10 @@ static void test_refusals(void **state)
 {
     /* What is evaluated one day leaves this list. */
     static const char *const texts[] = {
-        "topk(1, m)",     "quantile(0.5, m)",           "count_values(\"x\", m)",    "m[5m:1m]",
-        "rate(m[5m:1m])", "histogram_quantile(0.9, m)", "nothing or rate(m[5m:1m])",
+        "info(m)",
+        "rate(m[5m] anchored)",
+        "m smoothed",
+        "nothing or info(m)",
     };
     struct fixture *fixture = *state;
 
