@@ -362,6 +362,7 @@ static void server_make_querier(struct server *server)
         .extended_range_selectors =
             flags_has_feature(&server->flags, "promql-extended-range-selectors"),
         .binop_fill_modifiers = flags_has_feature(&server->flags, "promql-binop-fill-modifiers"),
+        .duration_expressions = flags_has_feature(&server->flags, "promql-duration-expr"),
     });
 }
 

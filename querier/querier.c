@@ -74,7 +74,7 @@ struct querier *querier_new(const struct querier_options *options)
         .subquery_step_ms = options->evaluation_interval_ms,
         .samples_max = (uint64_t)options->settings->samples_max,
         .features = {options->experimental_functions, options->extended_range_selectors,
-                     options->binop_fill_modifiers},
+                     options->binop_fill_modifiers, options->duration_expressions},
         .mono_ns = querier_mono_ns,
         .mono_owner = options->env,
         .timeout_ns = (uint64_t)options->settings->timeout_ms * 1000000,

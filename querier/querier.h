@@ -39,7 +39,8 @@ struct querier_options {
     struct metric_registry *metrics; /* may be NULL */
     struct budget *budget;           /* of the process; may be NULL */
     int64_t evaluation_interval_ms;  /* step of subqueries that name none */
-    bool experimental_functions, extended_range_selectors, binop_fill_modifiers;
+    bool experimental_functions, extended_range_selectors, binop_fill_modifiers,
+        duration_expressions;
 };
 
 struct querier *querier_new(const struct querier_options *options);

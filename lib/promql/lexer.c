@@ -329,6 +329,7 @@ static struct promql_token fail_escape(struct promql_lexer *lexer, const char *t
     struct buf message;
     uint32_t rune = UTF8_BAD;
     const char *const found = strstr(text, "character");
+    char bytes[4];
 
     if (at == UINT32_MAX)
         return fail_text(lexer, text);
@@ -338,8 +339,9 @@ static struct promql_token fail_escape(struct promql_lexer *lexer, const char *t
         buf_printf(&message, "%sU+%04X ", text, rune);
         add_rune(&message, rune);
     } else {
-        buf_printf(&message, "illegal character U+%04X ", rune);
-        add_rune(&message, rune);
+        buf_printf(&message, "illegal character U+%04X", rune);
+        if (utf8_is_print(rune))
+            buf_printf(&message, " '%.*s'", (int)utf8_encode(bytes, rune), bytes);
         buf_add_cstr(&message, " in escape sequence");
     }
     return fail(lexer, &message);

@@ -17,6 +17,10 @@ static struct promql_expr *duration_node(struct promql_parser *parser, struct pr
     uint32_t depth = duration.lhs != NULL ? duration.lhs->depth : 0;
     struct promql_expr *expr;
 
+    if (!parser->features.duration_expressions) {
+        promql_parser_fail(parser, span.start, "experimental duration expression is not enabled");
+        return NULL;
+    }
     if (duration.rhs != NULL && duration.rhs->depth > depth)
         depth = duration.rhs->depth;
     expr = promql_parser_node(parser, PROMQL_DURATION, span, depth);

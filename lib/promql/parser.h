@@ -16,6 +16,7 @@ struct promql_features {
     bool experimental_functions;
     bool extended_range_selectors; /* anchored, smoothed */
     bool binop_fill_modifiers;
+    bool duration_expressions;
 };
 
 /* Borrows text until the arena's reset. features may be NULL: none. */

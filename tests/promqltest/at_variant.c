@@ -81,7 +81,7 @@ static bool pin_all(const struct promql_expr *tree, int64_t t_ms)
 
 bool at_variant(struct arena *arena, struct slice text, int64_t t_ms, struct slice *out)
 {
-    static const struct promql_features all = {true, true, true};
+    static const struct promql_features all = {true, true, true, true};
     struct promql_expr *expr;
     struct buf printed;
 

@@ -489,7 +489,7 @@ bool script_run(const char *path, const struct script_options *options,
     script.engine = promql_engine_new(&(struct promql_engine_options){
         .source = mem_source_source(script.source),
         .samples_max = SAMPLES_MAX,
-        .features = {true, true, true},
+        .features = {true, true, true, true},
     });
     while (ok && next_line(&script, &line)) {
         if (line.len > 0 && !run_command(&script, line))

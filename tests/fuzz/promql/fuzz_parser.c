@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct promql_features all = {true, true, true};
+static const struct promql_features all = {true, true, true, true};
 
 static void check_printed(struct slice printed, struct slice text)
 {

@@ -52,7 +52,7 @@ static void prepare(void)
     engine = promql_engine_new(&(struct promql_engine_options){
         .source = mem_source_source(source),
         .samples_max = 100000,
-        .features = {true, true, true},
+        .features = {true, true, true, true},
     });
     atexit(forget);
 }

@@ -44,7 +44,7 @@ static int setup(void **state)
         .source = mem_source_source(fixture.source),
         .samples_max = 100000,
         .mono_ns = fake_mono,
-        .features = {true, true, true},
+        .features = {true, true, true, true},
     });
     budget_init(&fixture.budget, NULL, "query", 64 << 20);
     arena_init(&fixture.arena, &fixture.budget, 0);

@@ -7,7 +7,7 @@
 #include "promql/printer.h"
 #include "support/check.h"
 
-static const struct promql_features all = {true, true, true};
+static const struct promql_features all = {true, true, true, true};
 
 static void check_print(const char *text, const char *want)
 {
@@ -130,8 +130,9 @@ static void test_features(void **state)
 {
     struct arena arena;
     struct promql_expr *expr;
-    static const char *const texts[] = {"pi() + step()", "foo anchored", "a + fill(1) b",
-                                        "limitk(1, a)"};
+    static const char *const texts[] = {"pi() + step()",  "foo anchored", "a + fill(1) b",
+                                        "limitk(1, a)",   "a[1m + 1s]",   "a[(60)]",
+                                        "a offset step()"};
 
     (void)state;
     arena_init(&arena, NULL, 0);
