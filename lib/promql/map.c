@@ -3,6 +3,7 @@
 /* Functions of one vector that look at one value at a time, maybe beside a scalar or two. */
 
 #include <math.h>
+#include <stdio.h>
 
 #include "promql/calendar.h"
 #include "promql/function.h"
@@ -15,8 +16,9 @@ typedef double map_fn(double v);
 struct map_stage {
     struct promql_stage stage;
     struct promql_stage *child;
+    const struct promql_expr *call;
     enum promql_function_id id;
-    map_fn *fn; /* NULL: one with parameters, or timestamp */
+    map_fn *fn; /* NULL: one with parameters, timestamp, or of histograms alone */
     struct promql_scalar_arg *params[PARAMS_MAX];
     uint32_t param_count;
 };
@@ -115,10 +117,19 @@ static map_fn *find_fn(enum promql_function_id id)
     return NULL;
 }
 
+/* Of native histograms alone. */
+static bool passes_over_floats(enum promql_function_id id)
+{
+    return id == PROMQL_FUNCTION_HISTOGRAM_AVG || id == PROMQL_FUNCTION_HISTOGRAM_COUNT ||
+           id == PROMQL_FUNCTION_HISTOGRAM_STDDEV || id == PROMQL_FUNCTION_HISTOGRAM_STDVAR ||
+           id == PROMQL_FUNCTION_HISTOGRAM_SUM;
+}
+
 bool promql_map_has(enum promql_function_id id)
 {
-    return find_fn(id) != NULL || id == PROMQL_FUNCTION_CLAMP || id == PROMQL_FUNCTION_CLAMP_MAX ||
-           id == PROMQL_FUNCTION_CLAMP_MIN || id == PROMQL_FUNCTION_TIMESTAMP;
+    return find_fn(id) != NULL || passes_over_floats(id) || id == PROMQL_FUNCTION_CLAMP ||
+           id == PROMQL_FUNCTION_CLAMP_MAX || id == PROMQL_FUNCTION_CLAMP_MIN ||
+           id == PROMQL_FUNCTION_TIMESTAMP;
 }
 
 static void clamp(struct promql_column *out, const double *low, const double *high)
@@ -162,6 +173,20 @@ static void set_times(const struct map_stage *self, uint32_t window, struct prom
         out->v[i] = (double)promql_grid_time(self->stage.grid, window * PROMQL_WINDOW + i) / 1000;
 }
 
+static enum err drop_floats(const struct map_stage *self, struct promql_column *out)
+{
+    char what[80];
+
+    for (uint32_t i = 0; i < out->count && out->has_histograms; i++) {
+        if (!promql_column_has(out, i) || out->histograms[i] == NULL)
+            continue;
+        snprintf(what, sizeof(what), "function %s()", self->call->call.function->name);
+        return promql_eval_unsupported(self->stage.eval, self->call, what);
+    }
+    promql_column_clear(out, out->count);
+    return ERR_OK;
+}
+
 static enum err map_column(struct promql_stage *stage, struct promql_cell cell,
                            struct promql_column *out)
 {
@@ -176,6 +201,8 @@ static enum err map_column(struct promql_stage *stage, struct promql_cell cell,
         set_times(self, cell.window, out);
         return ERR_OK;
     }
+    if (passes_over_floats(self->id))
+        return drop_floats(self, out);
     promql_column_drop_histograms(out);
     if (self->param_count != 0) {
         apply_params(self, out);
@@ -188,7 +215,7 @@ static enum err map_column(struct promql_stage *stage, struct promql_cell cell,
 
 static const struct promql_stage_ops map_ops = {.column = map_column};
 
-enum err promql_map_new(struct promql_eval *eval, enum promql_function_id id,
+enum err promql_map_new(struct promql_eval *eval, const struct promql_expr *call,
                         struct promql_stage *const *args, uint32_t arg_count,
                         struct promql_stage **out)
 {
@@ -206,8 +233,9 @@ enum err promql_map_new(struct promql_eval *eval, enum promql_function_id id,
     self->stage = (struct promql_stage){
         &map_ops, eval, child->grid, labels, child->series_count, child->may_fault};
     self->child = child;
-    self->id = id;
-    self->fn = find_fn(id);
+    self->call = call;
+    self->id = call->call.function->id;
+    self->fn = find_fn(self->id);
     self->param_count = arg_count - 1;
     for (uint32_t i = 0; i < self->param_count; i++) {
         self->params[i] = ARENA_NEW(eval->arena, struct promql_scalar_arg);

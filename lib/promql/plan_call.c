@@ -69,6 +69,7 @@ static enum err plan_timestamp(const struct promql_planner *planner,
 
 enum { MAP_ARGS_MAX = 3 };
 
+/* Functions of one vector and at most two scalars. */
 static enum err plan_map(const struct promql_planner *planner, const struct promql_expr *expr,
                          struct promql_stage **out)
 {
@@ -87,7 +88,9 @@ static enum err plan_map(const struct promql_planner *planner, const struct prom
         err = promql_plan_expr(planner, call->args[i], &args[i]);
     if (err != ERR_OK)
         return err;
-    return promql_map_new(planner->eval, call->function->id, args, count, out);
+    if (!promql_map_has(call->function->id))
+        return promql_classic_new(planner->eval, expr, args, out);
+    return promql_map_new(planner->eval, expr, args, count, out);
 }
 
 /* Functions with one vector among their arguments, the first. */
@@ -164,6 +167,10 @@ enum err promql_plan_call(const struct promql_planner *planner, const struct pro
     case PROMQL_FUNCTION_LABEL_REPLACE:
         below.around = NULL; /* a grouping means other labels than the selector's */
         return plan_vector_call(&below, expr, out);
+    case PROMQL_FUNCTION_HISTOGRAM_FRACTION:
+    case PROMQL_FUNCTION_HISTOGRAM_QUANTILE:
+        below.around = NULL;
+        return plan_map(&below, expr, out);
     case PROMQL_FUNCTION_SORT:
     case PROMQL_FUNCTION_SORT_BY_LABEL:
     case PROMQL_FUNCTION_SORT_BY_LABEL_DESC:

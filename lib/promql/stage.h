@@ -73,7 +73,7 @@ bool promql_subquery_is(const struct sample_cursor *cursor);
 
 /* A function of one vector, value by value (map.c); args: the vector, then scalars. */
 bool promql_map_has(enum promql_function_id id);
-enum err promql_map_new(struct promql_eval *eval, enum promql_function_id id,
+enum err promql_map_new(struct promql_eval *eval, const struct promql_expr *call,
                         struct promql_stage *const *args, uint32_t arg_count,
                         struct promql_stage **out) MUST_USE;
 enum err promql_collapse_scalar_new(struct promql_stage *child, struct promql_stage **out) MUST_USE;
@@ -83,6 +83,9 @@ enum err promql_collapse_absent_new(struct promql_stage *child, const struct pro
 /* label_replace() and label_join(). */
 enum err promql_relabel_new(struct promql_eval *eval, const struct promql_expr *call,
                             struct promql_stage *child, struct promql_stage **out) MUST_USE;
+/* histogram_quantile() and histogram_fraction(); args: scalars, then the vector. */
+enum err promql_classic_new(struct promql_eval *eval, const struct promql_expr *call,
+                            struct promql_stage *const *args, struct promql_stage **out) MUST_USE;
 /* sort() and its like. */
 enum err promql_order_new(struct promql_eval *eval, const struct promql_expr *call,
                           struct promql_stage *child, struct promql_stage **out) MUST_USE;
