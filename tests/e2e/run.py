@@ -27,6 +27,7 @@ import t_disk  # noqa: E402,F401
 import t_malformed  # noqa: E402,F401
 import t_lifecycle  # noqa: E402,F401
 import t_load  # noqa: E402,F401
+import t_differ  # noqa: E402,F401
 
 
 def options():
