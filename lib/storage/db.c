@@ -159,13 +159,21 @@ static enum err set_flag(void *owner, const char *name)
 
 /* Whether blocks or a log lie in a directory that has no identity or no catalog (yet): then what is
  * missing was lost, and making a new one would lose them too. */
-static bool has_data(struct db *db, const char *dir)
+/* Only a directory that is missing or can be listed counts as empty: a new identity over old data
+ * would make them strangers to themselves. */
+static enum err check_no_data(struct db *db, const char *dir, const char *missing,
+                              struct err_info *info)
 {
     struct env *env = db->options.env;
     bool found = false;
+    const enum err err = env->fs->list(env, dir, set_flag, &found);
 
-    (void)env->fs->list(env, dir, set_flag, &found);
-    return found;
+    if (err != ERR_OK && err != ERR_NOT_FOUND)
+        return err_set(info, err, "%s cannot be listed: %s", dir, err_text(err));
+    if (found)
+        return err_set(info, ERR_CORRUPT, "%s has data but no file \"%s\": bring it back", db->path,
+                       missing);
+    return ERR_OK;
 }
 
 static enum err load_identity(struct db *db, struct err_info *info)
@@ -175,10 +183,11 @@ static enum err load_identity(struct db *db, struct err_info *info)
     enum err err = identity_load(env, db->path, &db->identity, &load_info);
 
     if (err == ERR_NOT_FOUND) {
-        if (has_data(db, db->blocks_dir) || has_data(db, db->wal_dir))
-            return err_set(info, ERR_CORRUPT, "%s has data but no file \"identity\": bring it back",
-                           db->path);
-        err = identity_create(env, db->path, &db->identity, info);
+        err = check_no_data(db, db->blocks_dir, "identity", info);
+        if (err == ERR_OK)
+            err = check_no_data(db, db->wal_dir, "identity", info);
+        if (err == ERR_OK)
+            err = identity_create(env, db->path, &db->identity, info);
     } else if (err != ERR_OK) {
         (void)err_set(info, err, "%s", err_message(err, &load_info));
     }
@@ -194,12 +203,13 @@ static enum err load_catalog(struct db *db, struct err_info *info)
     struct env_file *file;
 
     (void)snprintf(path, sizeof(path), "%s/catalog", db->path);
-    const enum err err = env->fs->open(env, path, ENV_OPEN_READ, &file);
+    enum err err = env->fs->open(env, path, ENV_OPEN_READ, &file);
     if (err == ERR_OK)
         (void)file->ops->close(file);
-    else if (err == ERR_NOT_FOUND && has_data(db, db->blocks_dir))
-        return err_set(info, ERR_CORRUPT, "%s has blocks but no file \"catalog\": bring it back",
-                       db->path);
+    if (err == ERR_NOT_FOUND)
+        err = check_no_data(db, db->blocks_dir, "catalog", info);
+    if (err != ERR_OK)
+        return err_set(info, err, "%s cannot be opened: %s", path, err_text(err));
     return catalog_open(env, &db->log, db->path, &db->catalog, info);
 }
 
@@ -274,12 +284,13 @@ enum err db_open(const struct db_options *options, struct db **out, struct err_i
     db->options = *options;
     db->log = log_make(options->log == NULL ? NULL : options->log->sink, "storage");
     pthread_mutex_init(&db->lock, NULL);
-    /* Before the load, which counts bad blocks; the list is there when a scrape may look. */
     const enum err err = open_all(db, info);
+
     if (err != ERR_OK) {
         db_close(db);
         return err;
     }
+    /* Not before the list of blocks is there, at which a scrape may look. */
     metric_register(options->registry, db_metric_descs, COUNT_OF(db_metric_descs), &db->metrics);
     db->has_metrics = true;
     db_upkeep_start(db);

@@ -36,6 +36,10 @@ struct load {
     bool is_whole;
 };
 
+/* Ids are dense when they are given out, and the array by id is what makes loading fast; so an id
+ * that only a forged file can have must not size it. */
+enum { PAIR_ID_END = 1 << 27 };
+
 /* Grows an array of zeroed items so that index i is in it. */
 static void *load_grow(void *items, size_t *count, size_t i, size_t item_size)
 {
@@ -77,7 +81,7 @@ static enum err on_pair(void *owner, const struct checkpoint_pair *in)
     struct load_tenant *tenant = load_tenant_of(load, in->tenant);
     struct label *label;
 
-    if (tenant == NULL || in->id > INT32_MAX || in->name.len == 0 || in->value.len == 0)
+    if (tenant == NULL || in->id >= PAIR_ID_END || in->name.len == 0 || in->value.len == 0)
         return ERR_CORRUPT;
     tenant->pairs = load_grow(tenant->pairs, &tenant->pair_count, in->id, sizeof(*tenant->pairs));
     label = &tenant->pairs[in->id];
@@ -314,14 +318,16 @@ static enum err load_newest(struct head *head, struct checkpoint_header *header,
 {
     struct env *env = head->options.env;
     struct load load = {.head = head};
-    struct wal_dir_list list, tmp;
+    struct wal_dir_list list = {0}, tmp = {0};
     char path[WAL_PATH_SIZE], name[WAL_PATH_SIZE + 8];
     enum err err = wal_dir_list(env, head->dir, WAL_DIR_CHECKPOINT_TMP, &tmp);
 
     if (err == ERR_OK)
         err = wal_dir_list(env, head->dir, WAL_DIR_CHECKPOINT, &list);
-    if (err != ERR_OK)
+    if (err != ERR_OK) {
+        wal_dir_list_fini(&tmp);
         return err_set(info, err, "cannot list %s: %s", head->dir, err_text(err));
+    }
     for (size_t i = 0; i < tmp.count; i++) { /* left by a crash */
         wal_dir_checkpoint_path(path, head->dir, tmp.numbers[i]);
         (void)snprintf(name, sizeof(name), "%s.tmp", path);

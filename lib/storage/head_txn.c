@@ -205,24 +205,25 @@ static enum append_verdict txn_resolve(struct append_txn *base, struct hash128 h
     return APPEND_OK;
 }
 
-/* Room for one more entry. */
-static bool txn_grow(struct head_txn *txn)
+/* Room for one more entry. TOO_LARGE: the record would fit no segment. UNAVAILABLE: the budget of
+ * writes has no room, which is over when others have been answered. */
+static enum err txn_grow(struct head_txn *txn)
 {
     const size_t used = txn->payload.len;
     const size_t more = used < PAYLOAD_ROOM ? PAYLOAD_ROOM : used;
     const size_t size_max = txn->head->options.wal_segment_size / 2;
 
     if (used + HEAD_RECORD_ENTRY_SIZE_MAX > size_max)
-        return false;
+        return ERR_TOO_LARGE;
     if (txn->taken_bytes < used + more) {
         if (budget_take(txn->budget, used + more - txn->taken_bytes, NULL) != ERR_OK)
-            return false;
+            return ERR_UNAVAILABLE;
         txn->taken_bytes = used + more;
     }
     if (buf_reserve(&txn->payload, more) != NULL)
-        return true;
+        return ERR_OK;
     txn->payload.err = ERR_OK;
-    return buf_reserve(&txn->payload, HEAD_RECORD_ENTRY_SIZE_MAX) != NULL;
+    return buf_reserve(&txn->payload, HEAD_RECORD_ENTRY_SIZE_MAX) != NULL ? ERR_OK : ERR_TOO_LARGE;
 }
 
 /* Labels of a reference, for a text. */
@@ -276,10 +277,13 @@ static enum append_verdict txn_add(struct append_txn *base, const struct series_
         return txn_refuse_ref(txn, APPEND_TOO_NEW, item->t_ms, entry.ref.slot);
     if (__builtin_expect(payload->cap - payload->len < HEAD_RECORD_ENTRY_SIZE_MAX ||
                              payload->len >= txn->taken_bytes,
-                         0) &&
-        !txn_grow(txn)) {
-        txn->err = ERR_TOO_LARGE;
-        return txn_refuse_ref(txn, APPEND_LIMIT, item->t_ms, entry.ref.slot);
+                         0)) {
+        const enum err err = txn->err != ERR_OK ? txn->err : txn_grow(txn);
+
+        if (err != ERR_OK) {
+            txn->err = err; /* whole or not at all: commit says so */
+            return APPEND_RETRY;
+        }
     }
     entry.v_bits = sample_value_bits(item->v);
     payload->len += head_record_put_entry(&txn->writer, payload->data + payload->len, &entry);
@@ -295,6 +299,10 @@ static void txn_commit(struct append_txn *base, append_done_fn *done, void *owne
 
     txn->done = done;
     txn->owner = owner;
+    if (txn->err != ERR_OK) {
+        head_txn_finish(txn, txn->err);
+        return;
+    }
     if (txn->sample_count == 0) {
         head_txn_finish(txn, ERR_OK);
         return;

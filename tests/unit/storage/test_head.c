@@ -100,6 +100,47 @@ static void test_series_limit(void **state)
     fixture_close(&f);
 }
 
+static void put_many(struct head_fixture *f, struct append_txn *txn, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        (void)txn_put(f, txn, "t", 1, (struct sample){t0 + (int64_t)i, (double)i * 0.1});
+}
+
+/* What fits no record, or finds no memory, is refused whole: the one for good, the other to be sent
+ * again. */
+static void test_whole_or_not_at_all(void **state)
+{
+    struct append_options options = {.tenant = SLICE("t")};
+    struct err_info info = {{0}};
+    struct append_result result;
+    struct append_txn *txn;
+    struct head_fixture f;
+    struct budget budget;
+    struct sample got[4];
+
+    (void)state;
+    fixture_open(&f);
+    txn = txn_start(&f, "t");
+    put_many(&f, txn, 20000);
+    result = txn_finish(&f, txn);
+    check_err(ERR_TOO_LARGE, result.err);
+    assert_false(result.retryable);
+    assert_int_equal(0, result.stored[APPEND_FLOAT]);
+
+    budget_init(&budget, NULL, "writes", 6000);
+    options.budget = &budget;
+    check_err(ERR_OK, appender_begin(head_appender(f.head), &options, &txn, &info));
+    put_many(&f, txn, 2000);
+    result = txn_finish(&f, txn);
+    check_err(ERR_UNAVAILABLE, result.err);
+    assert_true(result.retryable);
+    assert_int_equal(0, atomic_load(&budget.used_bytes));
+
+    assert_int_equal(0, read_series(&f, "t", 1, got, COUNT_OF(got)));
+    assert_int_equal(1, put_one(&f, "t", 1, (struct sample){t0, 1}).counts[APPEND_OK]);
+    fixture_close(&f);
+}
+
 static void test_stop_refuses(void **state)
 {
     const struct append_options options = {.tenant = SLICE("t")};
@@ -274,11 +315,9 @@ static void test_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_verdicts),
-        cmocka_unit_test(test_kinds_are_refused),
-        cmocka_unit_test(test_series_limit),
-        cmocka_unit_test(test_stop_refuses),
-        cmocka_unit_test(test_reader_sees_its_watermark),
+        cmocka_unit_test(test_verdicts),     cmocka_unit_test(test_kinds_are_refused),
+        cmocka_unit_test(test_series_limit), cmocka_unit_test(test_whole_or_not_at_all),
+        cmocka_unit_test(test_stop_refuses), cmocka_unit_test(test_reader_sees_its_watermark),
         cmocka_unit_test(test_model),
     };
 
