@@ -13,9 +13,21 @@ static int64_t whole_seconds(double v)
 
 static struct time_text_civil civil_of(double v)
 {
+    /* What upstream gives for NaN and infinities: its calendar wraps around to 2^63 seconds. */
+    static const struct time_text_civil wrapped = {.year = INT64_C(292277026596),
+                                                   .month = 12,
+                                                   .day = 4,
+                                                   .hour = 15,
+                                                   .minute = 30,
+                                                   .second = 8,
+                                                   .weekday = 0,
+                                                   .year_day = 339};
+    const int64_t seconds = whole_seconds(v);
     struct time_text_civil civil;
 
-    time_text_to_civil(whole_seconds(v), &civil);
+    if (seconds == INT64_MIN)
+        return wrapped;
+    time_text_to_civil(seconds, &civil);
     return civil;
 }
 
