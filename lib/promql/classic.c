@@ -66,16 +66,20 @@ static enum err pull(struct classic_stage *self, struct promql_cell at)
 /* A series that is no bucket is left out; a person hears of it if it has a value at all. */
 static void warn_stray(struct classic_stage *self, uint32_t series)
 {
-    const struct slice text = label_set_get(self->child->labels[series], SLICE(BUCKET_LABEL));
-    struct buf quoted;
+    const struct label_set labels = self->child->labels[series];
+    struct buf quoted[2];
 
-    buf_init(&quoted, 900);
-    utf8_quote(&quoted, text);
+    for (int i = 0; i < 2; i++) {
+        buf_init(&quoted[i], 900);
+        utf8_quote(&quoted[i],
+                   label_set_get(labels, i == 0 ? SLICE(BUCKET_LABEL) : SLICE(LABEL_METRIC_NAME)));
+    }
     promql_eval_warn(self->stage.eval, self->vector,
                      "bucket label \"" BUCKET_LABEL "\" is missing or has a malformed value of "
-                     "%.*s",
-                     SLICE_ARG(buf_slice(&quoted)));
-    buf_fini(&quoted);
+                     "%.*s for metric name %.*s",
+                     SLICE_ARG(buf_slice(&quoted[0])), SLICE_ARG(buf_slice(&quoted[1])));
+    buf_fini(&quoted[0]);
+    buf_fini(&quoted[1]);
 }
 
 static enum err drain_strays(struct classic_stage *self)
@@ -189,11 +193,6 @@ static enum err classic_column(struct promql_stage *stage, struct promql_cell ce
     if (err != ERR_OK)
         return err;
     promql_column_clear(out, promql_grid_window_count(stage->grid, cell.window));
-    for (uint32_t i = 0; i < out->count && !self->is_fraction; i++) {
-        if (promql_quantile_is_invalid(self->params[0]->column.v[i]))
-            promql_quantile_warn(stage->eval, self->call->call.args[0],
-                                 self->params[0]->column.v[i]);
-    }
     group_steps(self, cell, out);
     return ERR_OK;
 }
@@ -263,7 +262,8 @@ static enum err init_params(struct classic_stage *self, struct promql_stage *con
             return promql_eval_no_room(self->stage.eval);
         promql_scalar_arg_init(self->params[i], params[i]);
     }
-    return ERR_OK;
+    return self->is_fraction ? ERR_OK
+                             : promql_quantile_check(self->params[0], self->call->call.args[0]);
 }
 
 enum err promql_classic_new(struct promql_eval *eval, const struct promql_expr *call,

@@ -46,3 +46,20 @@ void promql_quantile_warn(struct promql_eval *eval, const struct promql_expr *ex
     promql_eval_warn(eval, expr, "quantile value should be between 0 and 1, got %.*s", (int)len,
                      text);
 }
+
+enum err promql_quantile_check(struct promql_scalar_arg *arg, const struct promql_expr *expr)
+{
+    while (expr->kind == PROMQL_PAREN)
+        expr = expr->paren;
+    for (uint32_t w = 0; w < promql_grid_windows(arg->stage->grid); w++) {
+        const enum err err = promql_scalar_arg_load(arg, w);
+
+        if (err != ERR_OK)
+            return err;
+        for (uint32_t i = 0; i < arg->column.count; i++) {
+            if (promql_quantile_is_invalid(arg->column.v[i]))
+                promql_quantile_warn(arg->stage->eval, expr, arg->column.v[i]);
+        }
+    }
+    return ERR_OK;
+}

@@ -92,8 +92,6 @@ static enum err quantile_column(struct promql_stage *stage, struct promql_cell c
         const double q = self->param.column.v[i];
 
         out->v[i] = 0;
-        if (promql_quantile_is_invalid(q))
-            promql_quantile_warn(stage->eval, self->expr->aggregate.param, q);
         if (count != 0)
             promql_column_add(
                 out, i, promql_quantile_of(q, self->values + (first + i) * self->room, count));
@@ -144,7 +142,8 @@ enum err promql_spread_quantile_new(struct promql_eval *eval, const struct promq
     self->child = child;
     promql_scalar_arg_init(&self->param, operands.rhs);
     *out = &self->stage;
-    return chain_groups(self, groups);
+    err = promql_quantile_check(&self->param, expr->aggregate.param);
+    return err == ERR_OK ? chain_groups(self, groups) : err;
 }
 
 /* ---- count_values ---- */

@@ -314,7 +314,27 @@ static void test_windows(void **state)
                                         "-m",
                                         "time() - m",
                                         "avg({i=~\".+\"})",
-                                        "m + on (i) group_left () n"};
+                                        "m + on (i) group_left () n",
+                                        "m and n",
+                                        "(m > 300) * 1 or on (i) n * 1",
+                                        "m unless n > 8",
+                                        "clamp_min(m, scalar(n) * 40) >= 0",
+                                        "absent(m > 300)",
+                                        "label_replace(m, \"x\", \"$1\", \"i\", \"(.*)\")",
+                                        "sum_over_time(m[90s])",
+                                        "avg_over_time(m[90s])",
+                                        "max_over_time(m[90s])",
+                                        "min_over_time(m[20s])",
+                                        "changes(n[60s])",
+                                        "resets(m[60s])",
+                                        "irate(m[20s])",
+                                        "deriv(m[10s])",
+                                        "quantile_over_time(0.3, m[10s])",
+                                        "sum_over_time(n[50s:2s])",
+                                        "topk(1, n)",
+                                        "limitk(1, m)",
+                                        "quantile(0.5, {i=~\".+\"})",
+                                        "stddev({i=~\".+\"})"};
     struct fixture *fixture = *state;
     struct sample samples[3000];
 
