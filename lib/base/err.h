@@ -45,10 +45,6 @@ enum err {
 
 enum { ERR_MESSAGE_SIZE = 256 };
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* A message for people. Zero-initialise it; it keeps the first message written. Always terminated;
  * a longer text is cut with "..." at its end. */
 struct err_info {
@@ -80,10 +76,6 @@ void err_prefix(struct err_info *info, const char *format, ...)
 
 /* info's message, or the code's text while there is none. */
 const char *err_message(enum err err, const struct err_info *info);
-
-#ifdef __cplusplus
-}
-#endif
 
 #ifdef __cplusplus
 }
