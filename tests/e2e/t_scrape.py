@@ -247,7 +247,7 @@ def staleness(env):
         check(has("stays"), "after a flush")
 
 
-@test(seconds=120)
+@test(seconds=240)
 def batch_is_atomic(env):
     """One target's page: 400 series, all with the number of the scrape as their value. And one
     sender's requests: 100 new series each. Neither is ever seen in part."""
