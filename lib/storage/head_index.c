@@ -41,8 +41,14 @@ static uint64_t pair_hash(const struct head_index *index, struct slice name, str
 
 void head_index_init(struct head_index *index, const struct hash_key *key)
 {
+    pthread_rwlockattr_t attr;
+
     *index = (struct head_index){.key = key};
-    pthread_rwlock_init(&index->lock, NULL);
+    /* Queries that follow one another must not keep new series out. */
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&index->lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
     map_init(&index->name_map, name_eq, index);
     map_init(&index->pair_map, pair_eq, index);
 }
