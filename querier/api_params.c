@@ -95,41 +95,6 @@ enum err api_param_matchers(const struct http_params *params, struct arena *aren
     return ERR_OK;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-static size_t utf8_put(char *out, uint32_t code)
-{
-    if (code < 0x80) {
-        out[0] = (char)code;
-        return 1;
-    }
-    if (code < 0x800) {
-        out[0] = (char)(0xc0 | code >> 6);
-        out[1] = (char)(0x80 | (code & 0x3f));
-        return 2;
-    }
-    if (code < 0x10000) {
-        out[0] = (char)(0xe0 | code >> 12);
-        out[1] = (char)(0x80 | (code >> 6 & 0x3f));
-        out[2] = (char)(0x80 | (code & 0x3f));
-        return 3;
-    }
-    out[0] = (char)(0xf0 | code >> 18);
-    out[1] = (char)(0x80 | (code >> 12 & 0x3f));
-    out[2] = (char)(0x80 | (code >> 6 & 0x3f));
-    out[3] = (char)(0x80 | (code & 0x3f));
-    return 4;
-}
-
 /* One "_hex_" or "__" at raw.data[*at] == '_'. False: not of that form. */
 static bool name_unescape_one(struct slice raw, size_t *at, char *out, size_t *len)
 {
@@ -141,11 +106,12 @@ static bool name_unescape_one(struct slice raw, size_t *at, char *out, size_t *l
         *at = i + 1;
         return true;
     }
-    for (; i < raw.len && i - *at <= 6 && hex_digit(raw.data[i]) >= 0; i++)
-        code = code << 4 | (uint32_t)hex_digit(raw.data[i]);
-    if (i == *at + 1 || i >= raw.len || raw.data[i] != '_' || code > 0x10ffff)
+    for (; i < raw.len && i - *at <= 6 && number_hex_digit(raw.data[i]) >= 0; i++)
+        code = code << 4 | (uint32_t)number_hex_digit(raw.data[i]);
+    if (i == *at + 1 || i >= raw.len || raw.data[i] != '_' || code > 0x10ffff ||
+        (code >= 0xd800 && code < 0xe000))
         return false;
-    *len += utf8_put(out + *len, code);
+    *len += utf8_encode(out + *len, code);
     *at = i + 1;
     return true;
 }

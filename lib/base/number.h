@@ -21,6 +21,16 @@ enum {
     NUMBER_INT_SIZE = 20,
 };
 
+/* The value of a hexadecimal digit of either case, or -1. */
+static inline int number_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 enum number_form {
     NUMBER_API,   /* fixed, but with exponent below 1e-6 and from 1e21: values of the HTTP API */
     NUMBER_FIXED, /* never an exponent: strconv 'f' */

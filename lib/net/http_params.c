@@ -3,16 +3,7 @@
 
 #include <string.h>
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+#include "base/number.h"
 
 /* Decodes into out, which has room for text.len bytes; gives the end, or NULL at a broken escape,
  * whose start *bad then is. */
@@ -24,8 +15,8 @@ static char *params_decode(char *out, struct slice text, char plus, struct slice
         if (c == '+') {
             c = plus;
         } else if (c == '%') {
-            const int high = i + 2 < text.len ? hex_digit(text.data[i + 1]) : -1;
-            const int low = high >= 0 ? hex_digit(text.data[i + 2]) : -1;
+            const int high = i + 2 < text.len ? number_hex_digit(text.data[i + 1]) : -1;
+            const int low = high >= 0 ? number_hex_digit(text.data[i + 2]) : -1;
 
             if (low < 0) {
                 *bad = slice_of(text.data + i, text.len - i < 3 ? text.len - i : 3);

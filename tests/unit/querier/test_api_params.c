@@ -81,6 +81,7 @@ static void test_label_names(void **state)
         {"U__label_20ac_x", "label\xe2\x82\xacx"},
         {"U__broken_zz_", "U__broken_zz_"},
         {"U__open_2", "U__open_2"},
+        {"U__surrogate_d800_", "U__surrogate_d800_"},
     };
 
     (void)state;
