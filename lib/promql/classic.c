@@ -281,6 +281,8 @@ enum err promql_classic_new(struct promql_eval *eval, const struct promql_expr *
     self->stage = (struct promql_stage){&classic_ops, eval, child->grid, NULL, 0, true};
     self->call = call;
     self->vector = call->call.args[last];
+    while (self->vector->kind == PROMQL_PAREN)
+        self->vector = self->vector->paren;
     self->child = child;
     self->is_fraction = call->call.function->id == PROMQL_FUNCTION_HISTOGRAM_FRACTION;
     self->members = arena_alloc(eval->arena, child->series_count * sizeof(*self->members));

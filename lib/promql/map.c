@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Functions of one vector that look at one value at a time, maybe beside a scalar or two. */
+/* Functions of one vector that look at one value at a time, maybe beside a scalar or two; max_of()
+ * and min_of() take a scalar for the vector. */
 
 #include <math.h>
 #include <stdio.h>
@@ -129,7 +130,8 @@ bool promql_map_has(enum promql_function_id id)
 {
     return find_fn(id) != NULL || passes_over_floats(id) || id == PROMQL_FUNCTION_CLAMP ||
            id == PROMQL_FUNCTION_CLAMP_MAX || id == PROMQL_FUNCTION_CLAMP_MIN ||
-           id == PROMQL_FUNCTION_TIMESTAMP;
+           id == PROMQL_FUNCTION_TIMESTAMP || id == PROMQL_FUNCTION_MAX_OF ||
+           id == PROMQL_FUNCTION_MIN_OF;
 }
 
 static void clamp(struct promql_column *out, const double *low, const double *high)
@@ -150,10 +152,12 @@ static void apply_params(const struct map_stage *self, struct promql_column *out
         clamp(out, param, self->params[1]->column.v);
         break;
     case PROMQL_FUNCTION_CLAMP_MIN:
+    case PROMQL_FUNCTION_MAX_OF:
         for (uint32_t i = 0; i < out->count; i++)
             out->v[i] = max_of(param[i], out->v[i]);
         break;
     case PROMQL_FUNCTION_CLAMP_MAX:
+    case PROMQL_FUNCTION_MIN_OF:
         for (uint32_t i = 0; i < out->count; i++)
             out->v[i] = min_of(param[i], out->v[i]);
         break;

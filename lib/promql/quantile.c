@@ -43,14 +43,14 @@ void promql_quantile_warn(struct promql_eval *eval, const struct promql_expr *ex
     char text[NUMBER_TEXT_SIZE];
     const size_t len = number_format_double(text, q, NUMBER_G);
 
+    while (expr->kind == PROMQL_PAREN)
+        expr = expr->paren;
     promql_eval_warn(eval, expr, "quantile value should be between 0 and 1, got %.*s", (int)len,
                      text);
 }
 
 enum err promql_quantile_check(struct promql_scalar_arg *arg, const struct promql_expr *expr)
 {
-    while (expr->kind == PROMQL_PAREN)
-        expr = expr->paren;
     for (uint32_t w = 0; w < promql_grid_windows(arg->stage->grid); w++) {
         const enum err err = promql_scalar_arg_load(arg, w);
 

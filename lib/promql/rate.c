@@ -176,14 +176,18 @@ static void inform(struct rate_stage *self, uint32_t series)
 {
     const struct slice name =
         label_set_get(self->samples.list.labels[series], SLICE(LABEL_METRIC_NAME));
+    static const struct promql_expr nowhere = {0}; /* upstream forgets where a subquery stands */
+    const struct promql_expr *arg = self->call->call.args[0];
     struct buf quoted;
 
+    while (arg->kind == PROMQL_PAREN)
+        arg = arg->paren;
     if (slice_eq(name, self->informed) || is_counter_name(name))
         return;
     self->informed = name;
     buf_init(&quoted, 900);
     utf8_quote(&quoted, name);
-    promql_eval_info(self->stage.eval, self->call->call.args[0],
+    promql_eval_info(self->stage.eval, arg->kind == PROMQL_SUBQUERY ? &nowhere : arg,
                      "metric might not be a counter, name does not end in "
                      "_total/_sum/_count/_bucket: %.*s",
                      SLICE_ARG(buf_slice(&quoted)));

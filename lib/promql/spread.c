@@ -99,6 +99,34 @@ static enum err quantile_column(struct promql_stage *stage, struct promql_cell c
     return ERR_OK;
 }
 
+/* Warns of the least and the greatest parameter, and of NaN, if they are no quantiles. */
+static enum err check_param(struct quantile_stage *self)
+{
+    const struct promql_expr *expr = self->expr->aggregate.param;
+    const uint32_t windows = promql_grid_windows(self->stage.grid);
+    double least = INFINITY, greatest = -INFINITY;
+    bool has_nan = false;
+
+    for (uint32_t w = 0; w < windows; w++) {
+        const enum err err = promql_scalar_arg_load(&self->param, w);
+
+        if (err != ERR_OK)
+            return err;
+        for (uint32_t i = 0; i < self->param.column.count; i++) {
+            least = fmin(least, self->param.column.v[i]);
+            greatest = fmax(greatest, self->param.column.v[i]);
+            has_nan |= isnan(self->param.column.v[i]);
+        }
+    }
+    if (has_nan)
+        promql_quantile_warn(self->stage.eval, expr, NAN);
+    if (greatest > 1)
+        promql_quantile_warn(self->stage.eval, expr, greatest);
+    if (least < 0)
+        promql_quantile_warn(self->stage.eval, expr, least);
+    return ERR_OK;
+}
+
 static const struct promql_stage_ops quantile_ops = {.column = quantile_column};
 
 static enum err chain_groups(struct quantile_stage *self, const uint32_t *groups)
@@ -142,7 +170,7 @@ enum err promql_spread_quantile_new(struct promql_eval *eval, const struct promq
     self->child = child;
     promql_scalar_arg_init(&self->param, operands.rhs);
     *out = &self->stage;
-    err = promql_quantile_check(&self->param, expr->aggregate.param);
+    err = check_param(self);
     return err == ERR_OK ? chain_groups(self, groups) : err;
 }
 
