@@ -175,7 +175,7 @@ static bool parse_label(struct promql_parser *parser, struct slice *name)
             return false;
     } else if (token.kind == PROMQL_TOKEN_IDENTIFIER ||
                token.kind == PROMQL_TOKEN_METRIC_IDENTIFIER ||
-               token.kind >= PROMQL_TOKEN_AGGREGATOR ||
+               (token.kind >= PROMQL_TOKEN_AGGREGATOR && token.kind != PROMQL_TOKEN_WITHOUT) ||
                (token.kind == PROMQL_TOKEN_OP && promql_op_text(token.op)[0] >= 'a')) {
         *name = token.text;
     } else {

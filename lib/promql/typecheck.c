@@ -2,6 +2,7 @@
 
 /* The type rules of the language, over a whole tree; the first fault in reading order counts. */
 
+#include "base/utf8.h"
 #include "promql/function.h"
 #include "promql/parser_internal.h"
 
@@ -179,6 +180,20 @@ static bool check_call(struct promql_parser *parser, const struct promql_expr *e
     return true;
 }
 
+static void fail_two_names(struct promql_parser *parser, const struct promql_expr *expr,
+                           struct slice second)
+{
+    struct buf names;
+
+    buf_init(&names, ERR_MESSAGE_SIZE);
+    utf8_quote(&names, expr->selector.name);
+    buf_add_cstr(&names, " or ");
+    utf8_quote(&names, second);
+    promql_parser_fail(parser, expr->span.start, "metric name must not be set twice: %.*s",
+                       SLICE_ARG(buf_slice(&names)));
+    buf_fini(&names);
+}
+
 static bool check_selector(struct promql_parser *parser, const struct promql_expr *expr)
 {
     const struct promql_selector *selector = &expr->selector;
@@ -187,9 +202,7 @@ static bool check_selector(struct promql_parser *parser, const struct promql_exp
         for (uint32_t i = 0; i + 1 < selector->matcher_count; i++) {
             if (!slice_eq_cstr(selector->matchers[i].name, LABEL_METRIC_NAME))
                 continue;
-            promql_parser_fail(parser, expr->span.start,
-                               "metric name must not be set twice: \"%.*s\" or \"%.*s\"",
-                               SLICE_ARG(selector->name), SLICE_ARG(selector->matchers[i].value));
+            fail_two_names(parser, expr, selector->matchers[i].value);
             return false;
         }
         return true;

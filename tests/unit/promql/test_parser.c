@@ -94,6 +94,10 @@ static void test_faults(void **state)
                 "1:23: parse error: unexpected <group_left> in grouping opts, expected \"(\"");
     check_fault("0x_", "1:1: parse error: error parsing number: strconv.ParseFloat: parsing "
                        "\"0x_\": invalid syntax");
+    check_fault("sum by (without) (a)", "1:9: parse error: unexpected <without> in grouping opts, "
+                                        "expected label");
+    check_fault("a{'b\\\\c'}", "1:1: parse error: metric name must not be set twice: \"a\" or "
+                               "\"b\\\\c\"");
     check_fault("foo bar", "1:5: parse error: unexpected identifier \"bar\"");
     check_fault("foo{a=b}",
                 "1:7: parse error: unexpected identifier \"b\" in label matching, expected string");
