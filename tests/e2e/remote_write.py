@@ -159,10 +159,9 @@ class Ledger:
     def end_s(self):
         return self.t_ms(self.next) / 1000.0 + 1
 
-    def verify(self, server, flushed=False):
+    def verify(self, server):
         """Everything acknowledged is there exactly once and unaltered, nothing refused is, and what
         is unknown is there whole or not at all. Gives the number of samples seen."""
-        del flushed
         span_s = int((self.next * self.step_ms) / 1000) + 60
         got = server.raw(f'{self.name}{{sender="{self.id}"}}', self.end_s(), f"{span_s}s")
         present = {}  # batch -> series that have it
