@@ -30,6 +30,7 @@ struct scrape_shared {
     const struct hash_key *hash_key;
     struct slice tenant;
     struct log log;
+    struct log_limiter *refusals; /* of lines about storage that takes nothing */
     struct scrape_metrics *metrics;
     const char *user_agent;
     struct slice hostname; /* for the offsets' seed */

@@ -215,6 +215,19 @@ static void end_part(struct scrape_loop *loop)
         rest(loop);
 }
 
+/* What storage does not take from one target it takes from none, so that these lines would come by
+ * the thousand, on a disk that may be full. */
+static void note_refusal(struct scrape_loop *loop, enum err err, const struct err_info *info)
+{
+    const struct scrape_shared *shared = loop->shared;
+    uint64_t swallowed;
+
+    metric_inc(&shared->metrics->commit_failures);
+    if (log_limiter_pass(shared->refusals, &shared->log, &swallowed))
+        log_error(&shared->log, "Scrape was not stored", F_SLICE("target", loop->target->url),
+                  F_ERR(err, info), F_UINT("lines_left_out", swallowed));
+}
+
 static void on_committed(void *owner, const struct append_result *result)
 {
     struct scrape_loop *loop = owner;
@@ -224,9 +237,7 @@ static void on_committed(void *owner, const struct append_result *result)
     if (result->err == ERR_OK) {
         scrape_metrics_count(metrics, result);
     } else {
-        metric_inc(&metrics->commit_failures);
-        log_error(&loop->shared->log, "Scrape commit failed", F_SLICE("target", loop->target->url),
-                  F_ERR(result->err, NULL));
+        note_refusal(loop, result->err, NULL);
     }
     end_part(loop);
 }
@@ -319,9 +330,7 @@ static void complete_append(struct scrape_loop *loop, struct scrape_append *appe
 
 static void fail_append(struct scrape_loop *loop, enum err err, const struct err_info *info)
 {
-    metric_inc(&loop->shared->metrics->commit_failures);
-    log_error(&loop->shared->log, "Scrape append failed", F_SLICE("target", loop->target->url),
-              F_ERR(err, info));
+    note_refusal(loop, err, info);
     loop->outcome = (struct scrape_cache_outcome){0};
     note_status(loop);
     end_part(loop);

@@ -33,6 +33,7 @@ enum err scraper_new(const struct scraper_options *options, struct scraper **out
         .hash_key = options->hash_key,
         .tenant = options->tenant.len != 0 ? options->tenant : SLICE(TENANT_DEFAULT),
         .log = log_make(options->log_sink, "scraper"),
+        .refusals = &scraper->refusals,
         .metrics = &scraper->metrics,
         .user_agent = options->user_agent,
         .hostname = slice_from_cstr(scraper->hostname)};

@@ -18,6 +18,7 @@ struct scraper {
     struct scraper_options options;
     struct scrape_shared shared;
     struct scrape_metrics metrics;
+    struct log_limiter refusals;
     struct discovery_metrics discovery_metrics;
     struct loop_set loops;
     char hostname[SCRAPER_HOSTNAME_SIZE];

@@ -130,3 +130,18 @@ def file_limit_is_raised(env):
     check(hard == resource.RLIM_INFINITY or limit == hard, f"process_max_fds is {limit}, not {hard}")
     check(limit > 256, f"process_max_fds is {limit}")
     server.stop()
+
+
+@test(seconds=60, narthex_only=True)
+def refused_scrapes_log_little(env):
+    """Storage that takes nothing is said now and then, not once for each scrape."""
+    server = env.server(flags=["--storage.low_space=1PiB"])
+    server.set_config("global: {scrape_interval: 1s}\nscrape_configs:\n" + "".join(
+        f"- job_name: job{k}\n  static_configs: [{{targets: ['127.0.0.1:{server.port}']}}]\n"
+        for k in range(8)))
+    server.start()
+    name = "narthex_scraper_commit_failures_total"
+    wait_for(lambda: (server.metric(name) or 0) >= 20, 30, lambda: f"{name}: {server.metric(name)}")
+    lines = server.process.log().count("Scrape was not stored")
+    check(1 <= lines <= 6, f"{lines} lines")
+    server.stop()
