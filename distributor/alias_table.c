@@ -8,9 +8,9 @@
 #include "base/mem.h"
 
 enum {
-    ALIAS_SLOTS_MIN = 1024,
-    ALIAS_STAMP_S = 60,  /* a hit rewrites its entry at most this often */
-    ALIAS_PREFETCH = 12, /* look-ups under way: about what a core's fill buffers hold */
+    ALIAS_SLOTS_MIN = 32768, /* 1 MiB */
+    ALIAS_STAMP_S = 60,      /* a hit rewrites its entry at most this often */
+    ALIAS_PREFETCH = 12,     /* look-ups under way: about what a core's fill buffers hold */
 };
 
 struct alias_entry {
@@ -28,6 +28,7 @@ struct alias_table {
     size_t slot_count, entry_count, entry_count_max;
     uint64_t version, evictions;
     _Atomic uint64_t hits, misses;
+    _Atomic bool is_growing; /* a long read lock is held: do not wait to write */
 };
 
 struct alias_table *alias_table_new(size_t count_max)
@@ -105,36 +106,6 @@ void alias_table_find(struct alias_table *table, const struct alias_batch *batch
     atomic_fetch_add_explicit(&table->misses, batch->count - hits, memory_order_relaxed);
 }
 
-/* Moves what is still in use into a table that it fills to at most 5/16. */
-static void alias_rebuild(struct alias_table *table, uint32_t now_s)
-{
-    struct alias_entry *old = table->slots;
-    const size_t old_count = table->slot_count;
-    size_t live = 0;
-
-    for (size_t i = 0; i < old_count; i++) {
-        if (now_s - old[i].used_s > ALIAS_IDLE_S)
-            old[i].ref = 0;
-        live += old[i].ref != 0;
-    }
-    while (table->slot_count * 5 / 16 < live)
-        table->slot_count *= 2;
-    table->slots = mem_zalloc(table->slot_count, sizeof(*table->slots));
-    for (size_t i = 0; i < old_count; i++) {
-        struct alias_entry *entry;
-
-        if (old[i].ref == 0)
-            continue;
-        entry = alias_probe(table, old[i].hash);
-        entry->hash = old[i].hash;
-        entry->ref = old[i].ref;
-        entry->used_s = old[i].used_s;
-    }
-    table->evictions += table->entry_count - live;
-    table->entry_count = live;
-    mem_free(old);
-}
-
 static void alias_clear(struct alias_table *table)
 {
     mem_free(table->slots);
@@ -144,6 +115,63 @@ static void alias_clear(struct alias_table *table)
     table->entry_count = 0;
 }
 
+static bool alias_is_idle(const struct alias_entry *entry, uint32_t now_s)
+{
+    return now_s - atomic_load_explicit(&entry->used_s, memory_order_relaxed) > ALIAS_IDLE_S;
+}
+
+/* What is in use, copied into slots of its own, filled to at most 3/8. The read lock is held. */
+static struct alias_table alias_copy_live(const struct alias_table *table, uint32_t now_s)
+{
+    struct alias_table copy = {.slot_count = ALIAS_SLOTS_MIN};
+
+    for (size_t i = 0; i < table->slot_count; i++)
+        copy.entry_count += table->slots[i].ref != 0 && !alias_is_idle(&table->slots[i], now_s);
+    if (copy.entry_count >= table->entry_count_max)
+        copy.entry_count = 0;
+    while (copy.slot_count * 3 / 8 < copy.entry_count)
+        copy.slot_count *= 2;
+    copy.slots = mem_zalloc(copy.slot_count, sizeof(*copy.slots));
+    for (size_t i = 0; i < table->slot_count && copy.entry_count > 0; i++) {
+        const struct alias_entry *from = &table->slots[i];
+        struct alias_entry *to;
+
+        if (from->ref == 0 || alias_is_idle(from, now_s))
+            continue;
+        to = alias_probe(&copy, from->hash);
+        to->hash = from->hash;
+        to->ref = from->ref;
+        to->used_s = atomic_load_explicit(&from->used_s, memory_order_relaxed);
+    }
+    return copy;
+}
+
+void alias_table_grow(struct alias_table *table, uint32_t now_s)
+{
+    struct alias_entry *old = NULL;
+    struct alias_table copy;
+    uint64_t version;
+
+    atomic_store(&table->is_growing, true);
+    pthread_rwlock_rdlock(&table->lock);
+    copy = alias_copy_live(table, now_s);
+    version = table->version;
+    pthread_rwlock_unlock(&table->lock);
+    pthread_rwlock_wrlock(&table->lock);
+    if (table->version == version) {
+        old = table->slots;
+        table->evictions += table->entry_count - copy.entry_count;
+        table->slots = copy.slots;
+        table->slot_count = copy.slot_count;
+        table->entry_count = copy.entry_count;
+    } else {
+        old = copy.slots;
+    }
+    pthread_rwlock_unlock(&table->lock);
+    atomic_store(&table->is_growing, false);
+    mem_free(old);
+}
+
 static void alias_add_one(struct alias_table *table, struct hash128 hash, uint64_t ref,
                           uint32_t now_s)
 {
@@ -151,25 +179,31 @@ static void alias_add_one(struct alias_table *table, struct hash128 hash, uint64
 
     if (ref == 0 || alias_hash_is_free(hash))
         return;
-    if (table->entry_count >= table->slot_count * 5 / 8)
-        alias_rebuild(table, now_s);
-    if (table->entry_count >= table->entry_count_max)
-        alias_clear(table);
     entry = alias_probe(table, hash);
-    table->entry_count += entry->ref == 0;
+    if (entry->ref == 0) {
+        if (table->entry_count >= table->slot_count / 4 * 3)
+            return; /* until it has grown */
+        table->entry_count++;
+    }
     entry->hash = hash;
     entry->ref = ref;
     entry->used_s = now_s;
 }
 
-void alias_table_add(struct alias_table *table, const struct alias_batch *batch, uint64_t version)
+bool alias_table_add(struct alias_table *table, const struct alias_batch *batch, uint64_t version)
 {
+    bool is_filling;
+
+    if (atomic_load_explicit(&table->is_growing, memory_order_relaxed))
+        return false;
     pthread_rwlock_wrlock(&table->lock);
     if (table->version == version) {
         for (size_t i = 0; i < batch->count; i++)
             alias_add_one(table, batch->hashes[i], batch->refs[i], batch->now_s);
     }
+    is_filling = table->entry_count >= table->slot_count / 2;
     pthread_rwlock_unlock(&table->lock);
+    return is_filling;
 }
 
 uint64_t alias_table_version(struct alias_table *table)

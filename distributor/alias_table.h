@@ -13,6 +13,7 @@
  * entry. Threads: any. A batch of look-ups holds the read lock once, a batch of additions the write
  * lock. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,7 +28,7 @@ struct alias_stats {
     uint64_t hits, misses, evictions;
 };
 
-/* count_max bounds the entries: at that many, the table is emptied and starts again. */
+/* count_max bounds the entries: growing over that many, the table starts again empty. */
 struct alias_table *alias_table_new(size_t count_max);
 void alias_table_free(struct alias_table *table);
 
@@ -42,10 +43,15 @@ struct alias_batch {
 /* refs[i] becomes the reference of hashes[i], or 0 if there is none. */
 void alias_table_find(struct alias_table *table, const struct alias_batch *batch);
 
-/* Adds or replaces, one write lock for all. A ref of 0 is passed over. `version` is what
+/* Adds or replaces, one short write lock for all. A ref of 0 is passed over. `version` is what
  * alias_table_version said before the labels were read: when the table was dropped since, nothing
- * is added. */
-void alias_table_add(struct alias_table *table, const struct alias_batch *batch, uint64_t version);
+ * is added. True: call alias_table_grow soon; a table that is full or growing leaves new entries
+ * out, and they are asked for again. */
+bool alias_table_add(struct alias_table *table, const struct alias_batch *batch, uint64_t version);
+
+/* Moves what is in use into a table of fitting size. Look-ups go on meanwhile; takes some 30 ns an
+ * entry, so it belongs on a worker. One call at a time. */
+void alias_table_grow(struct alias_table *table, uint32_t now_s);
 
 uint64_t alias_table_version(struct alias_table *table);
 void alias_table_drop(struct alias_table *table);

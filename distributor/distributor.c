@@ -26,9 +26,12 @@ const struct setting distributor_setting_table[] = {
      offsetof(struct distributor_settings, label_value_size_max), .value = "16384", .min = "1",
      .max = "1048576", .help = "Longest label value in bytes."},
     {"distributor.alias_count_max", SETTING_INT,
-     offsetof(struct distributor_settings, alias_count_max), .value = "20000000", .min = "1000",
+     offsetof(struct distributor_settings, alias_count_max), .value = "10000000", .min = "1000",
      .max = "1000000000",
-     .help = "Most series whose bytes on the wire are remembered (about 50 bytes each)."},
+     .help = "Most series whose bytes on the wire are remembered (up to 85 bytes each)."},
+    {"distributor.memory_max", SETTING_SIZE, offsetof(struct distributor_settings, memory_max),
+     .value = "1GiB", .min = "1MiB", .max = "1PiB",
+     .help = "Most memory that write requests under way may use; further ones get 503."},
 };
 const size_t distributor_setting_count = COUNT_OF(distributor_setting_table);
 
@@ -113,8 +116,13 @@ static enum err distributor_begin(struct appender *appender, const struct append
 {
     struct distributor *distributor = (struct distributor *)appender;
     struct distributor_txn *txn;
+    struct append_options budgeted = *options;
     struct append_txn *inner;
-    const enum err err = appender_begin(distributor->options.ingester, options, &inner, info);
+    enum err err;
+
+    if (budgeted.budget == NULL)
+        budgeted.budget = &distributor->budget;
+    err = appender_begin(distributor->options.ingester, &budgeted, &inner, info);
 
     if (err != ERR_OK) {
         metric_inc(&distributor->metrics.requests_failed);
@@ -141,7 +149,7 @@ static enum append_verdict distributor_resolve(struct append_txn *base, struct h
 
     if (!label_set_has(labels, SLICE(LABEL_METRIC_NAME)))
         err_set(&info, ERR_BAD_INPUT, "no metric name");
-    else if (label_set_check(labels, txn->distributor->options.name_scheme, &info) == ERR_OK &&
+    else if (label_set_check(labels, distributor_name_scheme(txn->distributor), &info) == ERR_OK &&
              limits_check_labels(&txn->distributor->limits, labels, &info) == ERR_OK)
         return append_resolve(txn->inner, hash, labels, ref);
     if (distributor_txn_wants_text(base, APPEND_BAD_LABELS))
@@ -267,6 +275,8 @@ struct distributor *distributor_new(const struct distributor_options *options)
     distributor->appender.ops = &distributor_ops;
     distributor->options = *options;
     distributor->log = log_make((struct log_sink *)options->log_sink, "distributor");
+    distributor->name_scheme = (int)options->name_scheme;
+    budget_init(&distributor->budget, options->budget, "writes", (size_t)settings->memory_max);
     distributor->limits = limits_default();
     distributor->limits.request_size_max = (uint32_t)settings->request_size_max;
     distributor->limits.future_ms_max = settings->future_ms_max;
@@ -300,7 +310,8 @@ void distributor_add_routes(struct distributor *distributor, struct http_server 
     receiver_add_routes(distributor->receiver, server);
 }
 
-void distributor_forget_aliases(struct distributor *distributor)
+void distributor_set_name_scheme(struct distributor *distributor, enum label_scheme scheme)
 {
-    receiver_forget_aliases(distributor->receiver);
+    if (atomic_exchange(&distributor->name_scheme, (int)scheme) != (int)scheme)
+        receiver_forget_aliases(distributor->receiver);
 }

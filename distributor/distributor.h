@@ -28,6 +28,7 @@ struct distributor_settings {
     int64_t future_ms_max;
     int64_t label_count_max, label_name_size_max, label_value_size_max;
     int64_t alias_count_max;
+    uint64_t memory_max; /* bytes of all transactions under way */
 };
 
 extern const struct setting distributor_setting_table[];
@@ -40,6 +41,7 @@ struct distributor_options {
     const struct distributor_settings *settings;
     const struct log_sink *log_sink; /* NULL: silent */
     struct metric_registry *metrics; /* may be NULL */
+    struct budget *budget;           /* of the process; may be NULL */
     enum label_scheme name_scheme;
 };
 
@@ -53,5 +55,6 @@ struct appender *distributor_appender(struct distributor *distributor);
 /* POST /api/v1/write and /api/v1/push. Before the server starts. */
 void distributor_add_routes(struct distributor *distributor, struct http_server *server);
 
-/* Settings that change labels were reloaded: known label bytes are looked at again. */
-void distributor_forget_aliases(struct distributor *distributor);
+/* The configuration was reloaded: names are checked by this scheme from now on, also of series that
+ * are known by their bytes on the wire. */
+void distributor_set_name_scheme(struct distributor *distributor, enum label_scheme scheme);

@@ -20,6 +20,8 @@ struct distributor {
     struct appender appender;
     struct distributor_options options;
     struct limits limits;
+    struct budget budget;    /* of writes under way */
+    _Atomic int name_scheme; /* enum label_scheme */
     struct log log;
     struct log_limiter refusal_limiter;
     struct distributor_metrics metrics;
@@ -35,3 +37,8 @@ bool distributor_txn_wants_text(const struct append_txn *txn, enum append_verdic
 /* Sets it. */
 void distributor_txn_note(struct append_txn *txn, enum append_verdict verdict,
                           struct label_set labels, const struct append_item *item);
+
+static inline enum label_scheme distributor_name_scheme(const struct distributor *distributor)
+{
+    return (enum label_scheme)atomic_load_explicit(&distributor->name_scheme, memory_order_relaxed);
+}

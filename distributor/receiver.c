@@ -41,6 +41,8 @@ struct receiver {
     pthread_mutex_t lock;            /* guards the list of scratches */
     struct receive_scratch *free;
     uint32_t free_count;
+    struct env_job grow_job;
+    _Atomic bool is_growing; /* grow_job is submitted or running */
     struct receiver_metrics metrics;
 };
 
@@ -52,6 +54,7 @@ struct receive {
     struct append_txn *txn;
     struct slice tenant;
     uint64_t alias_version;
+    uint64_t tenant_hash; /* folded into the hash of label bytes, which say nothing of the tenant */
     uint32_t now_s;
     struct err_info info;
 };
@@ -112,9 +115,9 @@ static struct receive_scratch *scratch_take(struct receiver *receiver)
     pthread_mutex_unlock(&receiver->lock);
     if (scratch == NULL) {
         scratch = mem_alloc(sizeof(*scratch));
-        arena_init(&scratch->body, NULL, 0);
+        arena_init(&scratch->body, &receiver->distributor->budget, 0);
         scratch->body.keep_bytes_max = RECEIVER_SCRATCH_KEEP;
-        arena_init(&scratch->labels, NULL, 0);
+        arena_init(&scratch->labels, &receiver->distributor->budget, 0);
     }
     return scratch;
 }
@@ -163,7 +166,8 @@ static void receive_answer_err(struct receiver *receiver, struct http_request *r
     char text[ERR_MESSAGE_SIZE + 2];
 
     snprintf(text, sizeof(text), "%s\n", err_message(err, info));
-    receive_answer(receiver, req, err == ERR_LIMIT ? 400 : err_http_status(err), text);
+    /* A limit of the process, not of the request: the sender may try again. */
+    receive_answer(receiver, req, err == ERR_LIMIT ? 503 : err_http_status(err), text);
 }
 
 /* What the sender should be told of: metadata that is not kept is counted, not complained about,
@@ -213,7 +217,7 @@ static uint64_t receive_resolve(struct receive *receive, const struct remote_wri
     uint64_t ref = 0;
 
     arena_reset(&receive->scratch->labels);
-    if (remote_write_labels(series, &receive->scratch->labels, distributor->options.name_scheme,
+    if (remote_write_labels(series, &receive->scratch->labels, distributor_name_scheme(distributor),
                             &labels, &info) != ERR_OK) {
         *verdict = APPEND_BAD_LABELS;
         distributor_txn_refuse(receive->txn, *verdict, 0, NULL, err_message(ERR_BAD_INPUT, &info));
@@ -325,6 +329,37 @@ static enum err receive_series(struct receive *receive, const struct remote_writ
     return items.err;
 }
 
+static uint32_t receiver_now_s(const struct receiver *receiver)
+{
+    return (uint32_t)(env_mono_ns(receiver->distributor->options.env) / 1000000000);
+}
+
+static void on_grow_run(struct env_job *job)
+{
+    struct receiver *receiver = CONTAINER_OF(job, struct receiver, grow_job);
+
+    alias_table_grow(receiver->aliases, receiver_now_s(receiver));
+}
+
+static void on_grow_done(struct env_job *job)
+{
+    struct receiver *receiver = CONTAINER_OF(job, struct receiver, grow_job);
+
+    atomic_store(&receiver->is_growing, false);
+}
+
+/* Refused by a full pool, it is asked for again by the next request. */
+static void receiver_start_growing(struct receiver *receiver)
+{
+    struct env *env = receiver->distributor->options.env;
+
+    if (atomic_exchange(&receiver->is_growing, true))
+        return;
+    receiver->grow_job = (struct env_job){.run = on_grow_run, .done = on_grow_done};
+    if (env->pool == NULL || env_submit(env, ENV_POOL_BACKGROUND, &receiver->grow_job) != ERR_OK)
+        atomic_store(&receiver->is_growing, false);
+}
+
 static enum err receive_batch(struct receive *receive, size_t count)
 {
     struct receive_scratch *scratch = receive->scratch;
@@ -346,7 +381,8 @@ static enum err receive_batch(struct receive *receive, size_t count)
     }
     if (learned && err == ERR_OK) {
         batch.refs = scratch->new_refs;
-        alias_table_add(receive->receiver->aliases, &batch, receive->alias_version);
+        if (alias_table_add(receive->receiver->aliases, &batch, receive->alias_version))
+            receiver_start_growing(receive->receiver);
     }
     return err;
 }
@@ -382,7 +418,8 @@ static enum err receive_walk(struct receive *receive, struct slice body)
             continue;
         }
         scratch->series[count] = entry.series;
-        scratch->hashes[count++] = hash128(distributor->options.hash_key, entry.series.labels_raw);
+        scratch->hashes[count] = hash128(distributor->options.hash_key, entry.series.labels_raw);
+        scratch->hashes[count++].lo ^= receive->tenant_hash;
         if (count == RECEIVER_BATCH) {
             err = receive_batch(receive, count);
             count = 0;
@@ -390,8 +427,9 @@ static enum err receive_walk(struct receive *receive, struct slice body)
     }
     if (err == ERR_OK && reader.err == ERR_OK && count > 0)
         err = receive_batch(receive, count);
-    if (reader.err != ERR_OK)
-        return err_set(&receive->info, reader.err, "write request: %s", reader.error_text);
+    if (reader.err != ERR_OK) /* a limit is on this request alone: it would be broken again */
+        return err_set(&receive->info, reader.err == ERR_LIMIT ? ERR_TOO_LARGE : reader.err,
+                       "write request: %s", reader.error_text);
     if (err != ERR_OK)
         err_set(&receive->info, err, "write request: a sample cannot be read");
     return err;
@@ -468,7 +506,8 @@ static void on_write(struct http_request *req)
     }
     receive.scratch = scratch_take(receiver);
     receive.alias_version = alias_table_version(receiver->aliases);
-    receive.now_s = (uint32_t)(env_mono_ns(receiver->distributor->options.env) / 1000000000);
+    receive.now_s = receiver_now_s(receiver);
+    receive.tenant_hash = hash64(receiver->distributor->options.hash_key, receive.tenant);
     err = receive_decode(&receive);
     scratch_give(receiver, receive.scratch);
     if (err != ERR_OK)

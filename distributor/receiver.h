@@ -17,4 +17,5 @@ struct receiver;
 struct receiver *receiver_new(struct distributor *distributor);
 void receiver_free(struct receiver *receiver);
 void receiver_add_routes(struct receiver *receiver, struct http_server *server);
+/* What was checked by other rules than today's is looked at again. */
 void receiver_forget_aliases(struct receiver *receiver);

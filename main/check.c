@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "config/prometheus_config.h"
 #include "main/flags.h"
+#include "main/paths.h"
 
 static void print_unserved(void *owner, struct slice file, uint32_t line, struct slice key_path)
 {
@@ -38,7 +39,9 @@ static bool check_config_file(struct env *env, const char *path)
     enum err err;
 
     printf("Checking %s\n", path);
-    err = prometheus_config_load(&options, &config, &info);
+    err = paths_check_file(path, &info);
+    if (err == ERR_OK)
+        err = prometheus_config_load(&options, &config, &info);
     if (err == ERR_OK) {
         err = check_own_settings(config, &info);
         if (err == ERR_OK) {

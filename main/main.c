@@ -10,12 +10,13 @@
 #include "main/server.h"
 #include "main/version.h"
 
-static const char usage[] = "usage: narthex COMMAND\n"
-                            "\n"
-                            "  server [FLAGS...]        run a server; --help lists the flags\n"
-                            "  check config FILE...     check Prometheus configuration files\n"
-                            "  help [configuration]     this text, or all settings in Markdown\n"
-                            "  --version                version and revision\n";
+static const char usage[] =
+    "usage: narthex COMMAND\n"
+    "\n"
+    "  server [FLAGS...]        run a server; `narthex server --help` lists the flags\n"
+    "  check config FILE...     check Prometheus configuration files\n"
+    "  help [configuration]     this text, or all settings in Markdown\n"
+    "  --version                version and revision\n";
 
 static int help_main(int argc, char **argv)
 {
@@ -23,8 +24,10 @@ static int help_main(int argc, char **argv)
     struct arena arena;
     struct buf text;
 
+    if (argc >= 2 && strcmp(argv[1], "server") == 0)
+        return server_main(2, (char *[]){argv[1], "--help", NULL});
     if (argc < 2 || strcmp(argv[1], "configuration") != 0) {
-        fputs(usage, stdout);
+        fputs(usage, argc < 2 ? stdout : stderr);
         return argc < 2 ? 0 : 2;
     }
     flags = mem_alloc(sizeof(*flags));

@@ -12,6 +12,7 @@
 #include "base/env_real.h"
 #include "base/mem.h"
 #include "config/prometheus_config.h"
+#include "main/paths.h"
 #include "main/roles.h"
 #include "main/version.h"
 #include "main/web.h"
@@ -30,6 +31,8 @@ struct server_metrics {
 };
 
 struct server {
+    int argc; /* the command line: flags go before the file, at each reload too */
+    char **argv;
     struct arena arena;
     struct flags flags;
     unsigned roles;
@@ -99,8 +102,10 @@ static enum err server_load_config(struct server *server, struct flags *flags,
     const struct prometheus_config_options options = {
         .env = &server->env, .log = &server->log, .path = server->flags.server.config_file.data};
     struct prometheus_config *config;
-    enum err err = prometheus_config_load(&options, &config, info);
+    enum err err = paths_check_file(options.path, info);
 
+    if (err == ERR_OK)
+        err = prometheus_config_load(&options, &config, info);
     if (err != ERR_OK)
         return err;
     if (config->narthex != NULL)
@@ -121,16 +126,58 @@ static void server_note_reload(struct server *server, bool ok)
         metric_gauge_set(&server->metrics.reload_time_s, (double)env_now_ms(&server->env) / 1000);
 }
 
+/* Settings of the file that differ from those in force are named: they take effect at the next
+ * start. */
+struct changed_settings {
+    struct server *server;
+    const struct settings *wanted;
+    const struct setting *setting; /* whose wanted value is looked for */
+    struct slice in_force;
+};
+
+static void on_wanted_setting(void *owner, const struct setting *setting, struct slice value)
+{
+    const struct changed_settings *changed = owner;
+
+    if (strcmp(setting->name, changed->setting->name) == 0 && !slice_eq(value, changed->in_force))
+        log_warn(&changed->server->log, "setting changed, it takes effect at the next start",
+                 F_STR("setting", setting->name), F_SLICE("in_force", changed->in_force),
+                 F_SLICE("wanted", value));
+}
+
+static void on_setting_in_force(void *owner, const struct setting *setting, struct slice value)
+{
+    struct changed_settings *changed = owner;
+
+    if ((setting->flags & (SETTING_FLAG_ONLY | SETTING_SECRET)) != 0)
+        return;
+    changed->setting = setting;
+    changed->in_force = value;
+    settings_visit(changed->wanted, on_wanted_setting, changed);
+}
+
+static void server_name_changed_settings(struct server *server, const struct flags *wanted)
+{
+    struct changed_settings changed = {.server = server, .wanted = &wanted->settings};
+
+    settings_visit(&server->flags.settings, on_setting_in_force, &changed);
+}
+
 static enum err server_load_and_apply(struct server *server, struct err_info *info)
 {
     struct prometheus_config *config, *old;
     struct flags *flags = mem_alloc(sizeof(*flags));
+    struct settings_args args;
     struct arena arena;
     enum err err;
 
     arena_init(&arena, NULL, 0);
     flags_init(flags, &arena);
-    err = server_load_config(server, flags, &config, info);
+    err = settings_parse_flags(&flags->settings, server->argc - 1, server->argv + 1, &args, info);
+    if (err == ERR_OK)
+        err = server_load_config(server, flags, &config, info);
+    if (err == ERR_OK)
+        server_name_changed_settings(server, flags);
     arena_fini(&arena);
     mem_free(flags);
     if (err == ERR_OK && server->scraper != NULL) {
@@ -142,6 +189,8 @@ static enum err server_load_and_apply(struct server *server, struct err_info *in
         return err;
     if (server->querier != NULL)
         querier_set_evaluation_interval(server->querier, config->global.evaluation_interval_ms);
+    if (server->distributor != NULL)
+        distributor_set_name_scheme(server->distributor, config->global.name_scheme);
     pthread_mutex_lock(&server->config_lock);
     old = server->config;
     server->config = config;
@@ -210,8 +259,10 @@ static enum err server_parse_flags(struct server *server, int argc, char **argv,
     arena_init(&server->arena, NULL, 0);
     flags_init(&server->flags, &server->arena);
     err = settings_parse_flags(&server->flags.settings, argc - 1, argv + 1, &args, info);
-    if (err != ERR_OK)
+    if (err != ERR_OK) {
+        fputs("narthex: `narthex server --help` lists the flags\n", stderr);
         return err;
+    }
     if (args.help) {
         struct buf help;
 
@@ -325,9 +376,12 @@ static enum err server_open_ingester(struct server *server, struct err_info *inf
         .metrics = server->metrics_registry,
     };
 
+    enum err err;
+
     if ((server->roles & ROLE_INGESTER) == 0)
         return ERR_OK;
-    return ingester_open(&options, &server->ingester, info);
+    err = paths_check_data_dir(options.path, info);
+    return err == ERR_OK ? ingester_open(&options, &server->ingester, info) : err;
 }
 
 static void server_make_distributor(struct server *server)
@@ -341,7 +395,8 @@ static void server_make_distributor(struct server *server)
         .settings = &server->flags.distributor,
         .log_sink = &server->log_sink,
         .metrics = server->metrics_registry,
-        .name_scheme = LABEL_SCHEME_UTF8,
+        .budget = &server->budget,
+        .name_scheme = server->config->global.name_scheme,
     });
 }
 
@@ -559,6 +614,8 @@ int server_main(int argc, char **argv)
     server->log = log_make(&server->log_sink, NULL);
     server->signals.signal_fd = server->signals.wake_fd = -1;
     pthread_mutex_init(&server->config_lock, NULL);
+    server->argc = argc;
+    server->argv = argv;
     err = server_open(server, argc, argv, &info);
     if (err == ERR_OK) {
         server_serve(server);

@@ -72,6 +72,20 @@ static void on_metrics(struct http_request *req)
     web_respond_buf(req, &buf, metric_content_type(format));
 }
 
+/* What a person sees who opens the address in a browser. */
+static void on_root(struct http_request *req)
+{
+    http_respond_text(req, 200,
+                      "Narthex " NARTHEX_VERSION " is running. It has no user interface yet.\n"
+                      "\n"
+                      "  api/v1/query?query=up    PromQL, on the same API as Prometheus\n"
+                      "  api/v1/targets           what is scraped\n"
+                      "  metrics                  its own metrics\n"
+                      "  -/ready, -/healthy       for probes\n"
+                      "\n"
+                      "Grafana: add a data source of type Prometheus with this URL.\n");
+}
+
 static void on_healthy(struct http_request *req)
 {
     http_respond_text(req, 200, "Narthex is Healthy.\n");
@@ -251,6 +265,7 @@ static void on_admin(struct http_request *req)
 void web_add_routes(struct web *web, struct http_server *server)
 {
     const struct http_route routes[] = {
+        {.methods = HTTP_GET | HTTP_HEAD, .path = "/", .handler = on_root},
         {.methods = HTTP_GET | HTTP_HEAD, .path = "/metrics", .handler = on_metrics},
         {.methods = HTTP_GET | HTTP_HEAD, .path = "/-/healthy", .handler = on_healthy},
         {.methods = HTTP_GET | HTTP_HEAD, .path = "/-/ready", .handler = on_ready},

@@ -172,12 +172,7 @@ static void print_scalar(struct printer *p, const struct schema_value *value, bo
     case SCHEMA_LABEL:
         print_text(p, value->text, in_flow);
         break;
-    case SCHEMA_ANY:
-        if (value->node != NULL && value->node->kind == YAML_SCALAR)
-            print_text(p, value->node->text, in_flow);
-        else
-            buf_add_cstr(p->out, "<any>");
-        break;
+    case SCHEMA_ANY: /* print_node's */
     case SCHEMA_STRUCT:
         break;
     }
@@ -240,6 +235,41 @@ static void print_list(struct printer *p, const struct schema_value *value, uint
     }
 }
 
+/* What follows "key:" of YAML that the schema does not look into, as the file has it. */
+static void print_node(struct printer *p, const struct yaml_node *node, uint32_t level)
+{
+    switch (node->kind) {
+    case YAML_MAP:
+        buf_add_cstr(p->out, node->count == 0 ? " {}\n" : "\n");
+        for (uint32_t i = 0; i < node->count; i++) {
+            indent(p, level + 1);
+            print_text(p, node->entries[i].key, false);
+            buf_add_byte(p->out, ':');
+            print_node(p, node->entries[i].value, level + 1);
+        }
+        return;
+    case YAML_LIST:
+        buf_add_cstr(p->out, node->count == 0 ? " []\n" : "\n");
+        for (uint32_t i = 0; i < node->count; i++) {
+            indent(p, level);
+            buf_add_byte(p->out, '-');
+            print_node(p, node->items[i], level + 1);
+        }
+        return;
+    case YAML_NULL:
+        buf_add_cstr(p->out, " null\n");
+        return;
+    case YAML_SCALAR:
+        buf_add_byte(p->out, ' ');
+        if (node->quoted)
+            print_text(p, node->text, false);
+        else
+            buf_add_slice(p->out, node->text);
+        buf_add_byte(p->out, '\n');
+        return;
+    }
+}
+
 /* What follows "key:". */
 static void print_content(struct printer *p, const struct schema_value *value, uint32_t level)
 {
@@ -260,7 +290,9 @@ static void print_content(struct printer *p, const struct schema_value *value, u
     case SCHEMA_ONE:
         break;
     }
-    if (value->field->kind != SCHEMA_STRUCT) {
+    if (value->field->kind == SCHEMA_ANY && value->node != NULL) {
+        print_node(p, value->node, level);
+    } else if (value->field->kind != SCHEMA_STRUCT) {
         buf_add_byte(p->out, ' ');
         print_scalar(p, value, false);
         buf_add_byte(p->out, '\n');

@@ -211,6 +211,24 @@ static void test_print_hides_secrets(void **state)
     prometheus_config_unref(config);
 }
 
+/* Narthex's own part is shown as it was written, and reads back as the same. */
+static void test_print_own_part(void **state)
+{
+    static const char own[] =
+        "narthex:\n  storage:\n    block_range: 30s\n    series_max: 7\n  x:\n  - a\n  - \"yes\"\n"
+        "  z: {}\n";
+    struct prometheus_config *config = parse(own);
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 1 << 20);
+    prometheus_config_print(config, &out);
+    buf_add_byte(&out, 0);
+    assert_non_null(strstr(out.data, own));
+    buf_fini(&out);
+    prometheus_config_unref(config);
+}
+
 static void test_life(void **state)
 {
     struct prometheus_config *one = parse("{}"), *two = parse("{}");
@@ -228,13 +246,10 @@ static void test_life(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_scrape_section),
-        cmocka_unit_test(test_external_labels),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_unserved),
-        cmocka_unit_test(test_print_hides_secrets),
-        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_scrape_section),
+        cmocka_unit_test(test_external_labels), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_unserved),        cmocka_unit_test(test_print_hides_secrets),
+        cmocka_unit_test(test_print_own_part),  cmocka_unit_test(test_life),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
