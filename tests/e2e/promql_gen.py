@@ -35,6 +35,16 @@ NUMBERS = ["0", "1", "2", "3", "10", "0.5", "1e3", "1e-3", "-1", "0x1F", "0xA", 
 ARITHMETIC = ["+", "-", "*", "/", "%", "^", "atan2"]
 COMPARISON = ["==", "!=", ">", "<", ">=", "<="]
 AGGREGATORS = ["sum", "avg", "min", "max", "count"]
+# Functions by what they take; the first of each pair gives determined bits.
+OF_VECTOR = (["abs", "ceil", "floor", "sgn", "timestamp", "sort", "sort_desc", "hour", "minute",
+              "month", "year", "day_of_month", "day_of_week", "day_of_year", "days_in_month"],
+             ["exp", "ln", "log2", "log10", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan",
+              "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "deg", "rad"])
+OF_RANGE = (["changes", "resets", "count_over_time", "min_over_time", "max_over_time", "idelta",
+             "last_over_time", "present_over_time", "absent_over_time"],
+            ["irate", "delta", "deriv", "avg_over_time", "sum_over_time", "stddev_over_time",
+             "stdvar_over_time"])
+QUANTILES = ["0", "0.5", "0.9", "1", "-1", "2", "NaN", "0.333"]
 ODD_TOKENS = ["(", ")", "{", "}", "[", "]", ",", "by", "on", "ignoring", "group_left", "bool",
               "offset", "@", "and", "sum", "rate", "=", "=~", "!~", "\"", "'", "`", "#x", "1", "1m",
               "-", "+", "*", "==", "foo", "$", "&", "\\", ":", ";", "start()", "0x", "1e", "é", "%",
@@ -50,8 +60,11 @@ class Expr:
 
 
 class Generator:
-    def __init__(self, rng, start_s, end_s):
+    """more_share: of functions, set operators and other aggregations among the nodes."""
+
+    def __init__(self, rng, start_s, end_s, more_share=0.0):
         self.rng, self.start_s, self.end_s = rng, start_s, end_s
+        self.more_share = more_share
 
     def chance(self, p):
         return self.rng.random() < p
@@ -170,6 +183,67 @@ class Generator:
             return self.pick(ARITHMETIC)
         return self.pick(COMPARISON) + (" bool" if self.chance(0.4) else "")
 
+    def subquery(self, depth):
+        inner = self.vector(depth - 1)
+        step = self.pick(["", "", "15s", "1m", "7s"])
+        span = self.pick(["1m", "5m", "90s", "10m"])
+        return Expr(f"({inner.text})[{span}:{step}]{self.modifiers()}", "matrix", inner.exact,
+                    inner.tame)
+
+    def function(self, depth):
+        """A call of the functions beyond rate and increase."""
+        kind, which = self.rng.random(), self.rng.randrange(2)
+        if kind < 0.3:
+            inner = self.vector(depth - 1)
+            return Expr(f"{self.pick(OF_VECTOR[which])}({inner.text})", "vector",
+                        inner.exact and which == 0, inner.tame)
+        if kind < 0.65:
+            inner = self.range_vector() if self.chance(0.7) else self.subquery(depth)
+            return Expr(f"{self.pick(OF_RANGE[which])}({inner.text})", "vector",
+                        inner.exact and which == 0, inner.tame)
+        if kind < 0.72:
+            inner = self.range_vector()
+            return Expr(self.pick([f"quantile_over_time({self.pick(QUANTILES)}, {inner.text})",
+                                   f"predict_linear({inner.text}, {self.pick(NUMBERS)})"]),
+                        "vector", False, inner.tame)
+        inner = self.vector(depth - 1)
+        a, b = self.pick(NUMBERS), self.pick(NUMBERS)
+        name = self.pick(["job", "x", "dst", "__name__", "instance"])
+        text = self.pick([
+            f"clamp({inner.text}, {a}, {b})", f"clamp_min({inner.text}, {a})",
+            f"clamp_max({inner.text}, {a})", f"round({inner.text})", f"round({inner.text}, {a})",
+            f"vector(scalar({inner.text}))", f"absent({inner.text})",
+            f'label_replace({inner.text}, "{name}", "$1-${{2}}", "job", "(.)(.*)")',
+            f'label_replace({inner.text}, "dst", "v", "x", "")',
+            f'label_join({inner.text}, "{name}", "/", "job", "x", "none")'])
+        return Expr(text, "vector", inner.exact and not text.startswith("round"), inner.tame)
+
+    def parameter_aggregate(self, depth):
+        clause = f"{self.pick(['by', 'without'])} ({self.labels()})" if self.chance(0.7) else ""
+        kind = self.rng.random()
+        if kind < 0.3:  # ties would be settled by the order of reading
+            return Expr(f"{self.pick(['topk', 'bottomk'])} {clause} ({self.pick('0123')}, temp)")
+        inner = self.vector(depth - 1)
+        if kind < 0.5:
+            text, exact = f"quantile {clause} ({self.pick(QUANTILES)}, {inner.text})", False
+        elif kind < 0.6 and inner.exact:
+            text, exact = f'count_values {clause} ("dst", {inner.text})', True
+        elif kind < 0.7:
+            text, exact = f"group {clause} ({inner.text})", inner.exact
+        else:
+            text, exact = f"{self.pick(['stddev', 'stdvar'])} {clause} ({inner.text})", False
+        return Expr(text, "vector", exact, inner.tame)
+
+    def set_operation(self, depth):
+        a, b = self.vector(depth - 1), self.vector(depth - 1)
+        on = f"{self.pick(['on', 'ignoring'])}({self.labels()})" if self.chance(0.7) else ""
+        return Expr(f"{a.text} {self.pick(['and', 'or', 'unless'])} {on} {b.text}", "vector",
+                    a.exact and b.exact, a.tame and b.tame)
+
+    def more(self, depth):
+        return self.pick([self.function, self.function, self.parameter_aggregate,
+                          self.set_operation])(depth)
+
     def with_scalar(self, depth):
         a, b = self.vector(depth - 1), self.scalar(depth - 1)
         if self.chance(0.4):
@@ -200,6 +274,8 @@ class Generator:
     def vector(self, depth):
         if depth <= 0 or self.chance(0.25):
             return self.instant() if self.chance(0.75) else self.rate()
+        if self.chance(self.more_share):
+            return self.more(depth)
         kind = self.rng.random()
         if kind < 0.3:
             return self.aggregate(depth)
