@@ -43,8 +43,6 @@ void promql_quantile_warn(struct promql_eval *eval, const struct promql_expr *ex
     char text[NUMBER_TEXT_SIZE];
     const size_t len = number_format_double(text, q, NUMBER_G);
 
-    while (expr->kind == PROMQL_PAREN)
-        expr = expr->paren;
     promql_eval_warn(eval, expr, "quantile value should be between 0 and 1, got %.*s", (int)len,
                      text);
 }

@@ -107,6 +107,8 @@ static enum err check_param(struct quantile_stage *self)
     double least = INFINITY, greatest = -INFINITY;
     bool has_nan = false;
 
+    while (expr->kind == PROMQL_PAREN)
+        expr = expr->paren;
     for (uint32_t w = 0; w < windows; w++) {
         const enum err err = promql_scalar_arg_load(&self->param, w);
 
