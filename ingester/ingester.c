@@ -7,7 +7,17 @@
 #include "net/http_server.h"
 #include "storage/db.h"
 
-enum { INGESTER_FLUSH_WAIT_S = 600 };
+enum {
+    INGESTER_FLUSH_WAIT_S = 600,
+    INGESTER_LATE_MS_MIN = 3600 * 1000,
+};
+
+/* Upstream's rule, half a block range, is an hour at the default range. With short ranges it would
+ * let one sample from a clock that is ahead shut out all others. */
+static int64_t late_ms_max(int64_t block_range_ms)
+{
+    return block_range_ms / 2 > INGESTER_LATE_MS_MIN ? block_range_ms / 2 : INGESTER_LATE_MS_MIN;
+}
 
 const struct setting ingester_setting_table[] = {
     {"storage.block_range", SETTING_DURATION, offsetof(struct ingester_settings, block_range_ms),
@@ -52,6 +62,7 @@ enum err ingester_open(const struct ingester_options *options, struct ingester *
                                        .low_space_bytes = settings->low_space_size,
                                        .checkpoint_bytes = settings->checkpoint_size,
                                        .future_ms_max = options->future_ms_max,
+                                       .late_ms_max = late_ms_max(settings->block_range_ms),
                                        .series_max = (uint64_t)settings->series_max},
                   &ingester->db, info);
     if (err != ERR_OK) {

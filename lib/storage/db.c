@@ -228,6 +228,7 @@ static enum err open_head(struct db *db, struct err_info *info)
                                 .low_space_bytes = options->low_space_bytes,
                                 .checkpoint_bytes = options->checkpoint_bytes,
                                 .future_ms_max = options->future_ms_max,
+                                .late_ms_max = options->late_ms_max,
                                 .series_max = options->series_max,
                                 .tenant_series_max = options->tenant_series_max,
                                 .windows = windows};

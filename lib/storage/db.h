@@ -41,6 +41,7 @@ struct db_options {
     uint64_t low_space_bytes;
     uint64_t checkpoint_bytes;
     int64_t future_ms_max;
+    int64_t late_ms_max;
     uint64_t series_max;
     uint64_t tenant_series_max;
     size_t cache_size_bytes;    /* of decoded table blocks; 0: 64 MiB */

@@ -176,6 +176,8 @@ static void head_set_defaults(struct head_options *options)
         options->block_range_ms = BLOCK_RANGE_DEFAULT_MS;
     if (options->block_range_ms > BLOCK_RANGE_MAX_MS)
         options->block_range_ms = BLOCK_RANGE_MAX_MS;
+    if (options->late_ms_max <= 0)
+        options->late_ms_max = options->block_range_ms / 2;
     if (options->wal_segment_size == 0)
         options->wal_segment_size = SEGMENT_SIZE_DEFAULT;
     if (options->checkpoint_bytes == 0)

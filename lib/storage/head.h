@@ -32,19 +32,20 @@ struct head_window {
 };
 
 struct head_options {
-    struct env *env;                   /* borrowed: outlives us */
-    const struct log *log;             /* borrowed; may be NULL */
-    struct metric_registry *registry;  /* borrowed; may be NULL */
-    const char *dir;                   /* of the WAL and its checkpoint; made if missing */
-    const struct hash_key *hash_key;   /* borrowed */
-    int64_t block_range_ms;            /* 0: 2 h */
-    uint64_t wal_segment_size;         /* 0: 32 MiB */
-    uint64_t low_space_bytes;          /* free space under which writes are refused; 0: never */
-    uint64_t checkpoint_bytes;         /* of log since the last checkpoint; 0: 256 MiB */
-    int64_t future_ms_max;             /* how far ahead of the clock a sample may be; 0: 10 min */
-    uint64_t series_max;               /* in all; 0: no limit */
-    uint64_t tenant_series_max;        /* 0: no limit */
-    uint32_t tenant_max;               /* 0: 10,000 */
+    struct env *env;                  /* borrowed: outlives us */
+    const struct log *log;            /* borrowed; may be NULL */
+    struct metric_registry *registry; /* borrowed; may be NULL */
+    const char *dir;                  /* of the WAL and its checkpoint; made if missing */
+    const struct hash_key *hash_key;  /* borrowed */
+    int64_t block_range_ms;           /* 0: 2 h */
+    uint64_t wal_segment_size;        /* 0: 32 MiB */
+    uint64_t low_space_bytes;         /* free space under which writes are refused; 0: never */
+    uint64_t checkpoint_bytes;        /* of log since the last checkpoint; 0: 256 MiB */
+    int64_t future_ms_max;            /* how far ahead of the clock a sample may be; 0: 10 min */
+    int64_t late_ms_max;        /* how far behind its tenant's newest; 0: half a block range */
+    uint64_t series_max;        /* in all; 0: no limit */
+    uint64_t tenant_series_max; /* 0: no limit */
+    uint32_t tenant_max;        /* 0: 10,000 */
     const struct head_window *windows; /* of the live blocks; borrowed for the call */
     size_t window_count;
 };

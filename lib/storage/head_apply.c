@@ -217,8 +217,8 @@ enum err head_apply_record(struct head_apply *apply, struct slice payload)
         return ERR_CORRUPT;
     /* The bound holds for the whole transaction, whatever it brings itself. */
     apply->bound_ms = HEAD_T_NONE + 1;
-    if (apply->tenant->t_max_ms > HEAD_T_NONE + head->options.block_range_ms)
-        apply->bound_ms = apply->tenant->t_max_ms - head->options.block_range_ms / 2;
+    if (apply->tenant->t_max_ms > HEAD_T_NONE + head->options.late_ms_max)
+        apply->bound_ms = apply->tenant->t_max_ms - head->options.late_ms_max;
     for (int i = 0; i < APPEND_VERDICT_COUNT; i++)
         apply->counts[i] = 0;
     /* While one batch is applied, the memory of the next is on its way. */
