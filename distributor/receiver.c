@@ -16,7 +16,10 @@ enum {
     RECEIVER_BATCH = 256, /* series looked up at a time: their state fits a core's first cache */
     RECEIVER_INLINE_SIZE = 96 * 1024, /* compressed; about half a millisecond of work */
     RECEIVER_SCRATCH_MAX = 32,        /* kept for reuse */
-    RECEIVER_SCRATCH_KEEP = 8 << 20,  /* bytes that one keeps */
+    RECEIVER_SCRATCH_KEEP = 8 << 20,  /* bytes that one keeps, at most */
+    /* What decoding one series' labels, a histogram or an exemplar may take: more is no shortage
+     * of memory but a hostile message, so it is refused for good. */
+    RECEIVER_LABELS_SIZE_MAX = 1 << 20,
     RECEIVER_ERROR_SIZE = 2048,
 };
 
@@ -104,6 +107,8 @@ static const struct metric_desc receiver_metric_descs[] = {
 
 static struct receive_scratch *scratch_take(struct receiver *receiver)
 {
+    const uint64_t budget_keep =
+        receiver->distributor->options.settings->memory_max / (2 * RECEIVER_SCRATCH_MAX);
     struct receive_scratch *scratch;
 
     pthread_mutex_lock(&receiver->lock);
@@ -116,8 +121,11 @@ static struct receive_scratch *scratch_take(struct receiver *receiver)
     if (scratch == NULL) {
         scratch = mem_alloc(sizeof(*scratch));
         arena_init(&scratch->body, &receiver->distributor->budget, 0);
-        scratch->body.keep_bytes_max = RECEIVER_SCRATCH_KEEP;
-        arena_init(&scratch->labels, &receiver->distributor->budget, 0);
+        /* What idle requests keep counts against the budget: at most half of it in all. */
+        scratch->body.keep_bytes_max = budget_keep < RECEIVER_SCRATCH_KEEP
+                                           ? (size_t)budget_keep
+                                           : (size_t)RECEIVER_SCRATCH_KEEP;
+        arena_init(&scratch->labels, NULL, RECEIVER_LABELS_SIZE_MAX);
     }
     return scratch;
 }
@@ -186,8 +194,8 @@ static void receive_tell_refusals(char *text, size_t size, const struct append_r
 
         if (result->counts[i] == 0 || !verdict_is_told(verdict))
             continue;
-        len += (size_t)snprintf(text + len, size - len, "%" PRIu32 " refused: %s: %s\n",
-                                result->counts[i], append_verdict_text(verdict), result->texts[i]);
+        len += (size_t)snprintf(text + len, size - len, "%" PRIu32 " refused: %s\n",
+                                result->counts[i], result->texts[i]);
     }
 }
 
@@ -241,6 +249,24 @@ static void receive_note(struct receive *receive, const struct remote_write_seri
     if (remote_write_labels(series, &receive->scratch->labels, LABEL_SCHEME_UTF8, &labels, NULL) ==
         ERR_OK)
         distributor_txn_note(receive->txn, verdict, labels, item);
+}
+
+/* Counts an item that cannot be read; labels as in receive_note. */
+static void receive_refuse_item(struct receive *receive, const struct remote_write_series *series,
+                                const struct remote_write_item *wire, const struct err_info *info)
+{
+    const enum append_verdict verdict =
+        wire->kind == REMOTE_WRITE_HISTOGRAM ? APPEND_BAD_HISTOGRAM : APPEND_BAD_LABELS;
+    const char *detail = err_message(ERR_BAD_INPUT, info);
+    struct label_set labels;
+    bool is_named = distributor_txn_wants_text(receive->txn, verdict);
+
+    if (is_named) {
+        arena_reset(&receive->scratch->labels);
+        is_named = remote_write_labels(series, &receive->scratch->labels, LABEL_SCHEME_UTF8,
+                                       &labels, NULL) == ERR_OK;
+    }
+    distributor_txn_refuse(receive->txn, verdict, 1, is_named ? &labels : NULL, detail);
 }
 
 static bool receive_make_item(struct receive *receive, const struct remote_write_item *wire,
@@ -321,10 +347,7 @@ static enum err receive_series(struct receive *receive, const struct remote_writ
         if (receive_make_item(receive, &wire, &item, &info))
             receive_add(receive, series, ref, &item);
         else
-            distributor_txn_refuse(receive->txn,
-                                   wire.kind == REMOTE_WRITE_HISTOGRAM ? APPEND_BAD_HISTOGRAM
-                                                                       : APPEND_BAD_LABELS,
-                                   1, NULL, err_message(ERR_BAD_INPUT, &info));
+            receive_refuse_item(receive, series, &wire, &info);
     }
     return items.err;
 }
