@@ -216,8 +216,11 @@ static void on_inner_done(void *owner, const struct append_result *inner)
 
     for (int i = 0; i < APPEND_VERDICT_COUNT; i++) {
         result.counts[i] += txn->counts[i];
-        if (txn->texts[i][0] != '\0' && result.texts[i][0] == '\0')
+        if (result.texts[i][0] == '\0')
             memcpy(result.texts[i], txn->texts[i], APPEND_TEXT_SIZE);
+        if (result.texts[i][0] == '\0' && result.counts[i] != 0)
+            snprintf(result.texts[i], APPEND_TEXT_SIZE, "%s",
+                     append_verdict_text((enum append_verdict)i));
     }
     distributor_count(txn->distributor, txn, &result);
     distributor_log_refusals(txn->distributor, &result);

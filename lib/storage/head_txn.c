@@ -249,7 +249,13 @@ static enum append_verdict txn_refuse_kind(struct head_txn *txn, const struct se
                                         : item->kind == APPEND_EXEMPLAR ? APPEND_EXEMPLARS_OFF
                                                                         : APPEND_METADATA_OFF;
 
-    return txn_refuse(txn, verdict, item->t_ms, key->labels);
+    const struct head_ref ref = {(uint32_t)key->ref, (uint32_t)(key->ref >> 32)};
+
+    if (key->ref == 0)
+        return txn_refuse(txn, verdict, item->t_ms, key->labels);
+    if (!head_series_is(txn->head, ref))
+        return APPEND_UNKNOWN_REF;
+    return txn_refuse_ref(txn, verdict, item->t_ms, ref.slot);
 }
 
 static enum append_verdict txn_add(struct append_txn *base, const struct series_key *key,

@@ -160,10 +160,13 @@ static void test_far_future_stays_outside(void **state)
     item.t_ms += 3600000;
     assert_int_equal(append_add(f.txn, &key, &item), APPEND_TOO_NEW);
     f.fake.result.counts[APPEND_OUT_OF_ORDER] = 5;
+    snprintf(f.fake.result.texts[APPEND_OUT_OF_ORDER], APPEND_TEXT_SIZE, "the ingester's");
     append_commit(f.txn, on_done, &f);
     assert_int_equal(f.fake.adds, 1);
     assert_int_equal(f.result.counts[APPEND_TOO_NEW], 1);
     assert_int_equal(f.result.counts[APPEND_OUT_OF_ORDER], 5);
+    assert_string_equal(f.result.texts[APPEND_OUT_OF_ORDER], "the ingester's");
+    assert_string_equal(f.result.texts[APPEND_TOO_NEW], append_verdict_text(APPEND_TOO_NEW));
     distributor_free(f.distributor);
 }
 

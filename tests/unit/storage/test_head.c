@@ -59,6 +59,7 @@ static void test_kinds_are_refused(void **state)
     struct test_series s;
     struct series_key key = {.labels = series_make(&s, 1)};
     struct append_item item = {.kind = APPEND_EXEMPLAR, .t_ms = t0};
+    struct series_key alias = {0};
 
     (void)state;
     fixture_open(&f);
@@ -74,6 +75,16 @@ static void test_kinds_are_refused(void **state)
     assert_int_equal(1, result.counts[APPEND_EXEMPLARS_OFF]);
     assert_int_equal(2, result.counts[APPEND_HISTOGRAMS_OFF]);
     assert_int_equal(1, result.counts[APPEND_METADATA_OFF]);
+    txn = txn_start(&f, "t"); /* by reference the text names the series as well */
+    key.hash = series_hash(&f.key, SLICE("t"), key.labels);
+    assert_int_equal(APPEND_OK, append_resolve(txn, key.hash, key.labels, &alias.ref));
+    item.kind = APPEND_HISTOGRAM;
+    assert_int_equal(APPEND_HISTOGRAMS_OFF, append_add(txn, &alias, &item));
+    alias.ref += UINT64_C(1) << 40;
+    assert_int_equal(APPEND_UNKNOWN_REF, append_add(txn, &alias, &item));
+    result = txn_finish(&f, txn);
+    assert_int_equal(1, result.counts[APPEND_HISTOGRAMS_OFF]);
+    assert_non_null(strstr(result.texts[APPEND_HISTOGRAMS_OFF], "metric_1{instance=\"i-0\""));
     fixture_close(&f);
 }
 
