@@ -172,15 +172,29 @@ void flags_init(struct flags *flags, struct arena *arena)
     flags_add_known(flags, arena);
 }
 
+static bool known_is_given(const struct flags_known *known, size_t i)
+{
+    return known->rows[i].type == SETTING_BOOL ? known->values[i].on
+                                               : known->values[i].text.len != 0;
+}
+
+enum err flags_check(const struct flags *flags, struct err_info *info)
+{
+    for (size_t i = 0; i < COUNT_OF(known_names); i++) {
+        if (strcmp(known_names[i], "web.config.file") == 0 && known_is_given(flags->known, i))
+            return err_set(info, ERR_UNSUPPORTED,
+                           "--web.config.file is not served by this version: without its TLS and "
+                           "passwords the server would be open to anyone");
+    }
+    return ERR_OK;
+}
+
 void flags_unserved(const struct flags *flags, flags_unserved_fn *fn, void *owner)
 {
     const struct flags_known *known = flags->known;
 
     for (size_t i = 0; i < COUNT_OF(known_names); i++) {
-        const bool given = known->rows[i].type == SETTING_BOOL ? known->values[i].on
-                                                               : known->values[i].text.len != 0;
-
-        if (given)
+        if (known_is_given(known, i))
             fn(owner, slice_from_cstr(known_names[i]));
     }
 }

@@ -35,6 +35,10 @@ struct flags {
 /* Defaults everywhere. flags stays where it is: the tables point into it. */
 void flags_init(struct flags *flags, struct arena *arena);
 
+/* Refuses what would be dangerous to leave undone: flags of upstream that protect the server.
+ * ERR_UNSUPPORTED. */
+enum err flags_check(const struct flags *flags, struct err_info *info) MUST_USE;
+
 /* Flags of upstream that were given but do nothing yet, each once. */
 typedef void flags_unserved_fn(void *owner, struct slice name);
 void flags_unserved(const struct flags *flags, flags_unserved_fn *fn, void *owner);

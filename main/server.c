@@ -274,6 +274,9 @@ static enum err server_parse_flags(struct server *server, int argc, char **argv,
     }
     if (args.count > 0)
         return err_set(info, ERR_BAD_INPUT, "unexpected argument \"%s\"", args.items[0]);
+    err = flags_check(&server->flags, info);
+    if (err != ERR_OK)
+        return err;
     if (server->flags.server.storage_tsdb_path.len > 0)
         server->flags.server.storage_path = server->flags.server.storage_tsdb_path;
     return roles_parse(&server->flags.server.targets, &server->roles, info);

@@ -105,7 +105,9 @@ def address_in_use(env):
 @test(seconds=60, narthex_only=True)
 def bad_flags(env):
     for flags, said in ((["--no.such.flag"], "no.such.flag"), (["--web.listen-address=x:y:z"], "x:y:z"),
-                        (["--target=nothing"], "nothing")):
+                        (["--target=nothing"], "nothing"),
+                        # Not served yet, and the server would be open without it.
+                        (["--web.config.file=web.yml"], "web.config.file")):
         server = env.server(flags=flags).launch()
         status = server.process.wait(20)
         check(status > 0, f"{flags}: ended with {status}")
