@@ -68,6 +68,7 @@ struct schema_field {
     const struct schema_type *type; /* of a STRUCT */
     const char *const *words;       /* of an ENUM; ends with NULL */
     const char *word_error;         /* of an ENUM: a format with one %.*s, the wrong word */
+    const char *unserved_word;      /* the text among those allowed that no role serves; or NULL */
 };
 
 struct schema_value {
@@ -135,8 +136,8 @@ enum err schema_set(struct schema_ctx *ctx, struct schema_value *value, const ch
 /* Copies the content of `from` where `value` is zero (with SCHEMA_POINTER: unset or null). */
 void schema_inherit(struct schema_value *value, const struct schema_value *from);
 
-/* One field that the file gives but no role serves, with its path as in scrape_configs[0].params.
- */
+/* One field that the file gives but no role serves, with its path as in scrape_configs[0].params; a
+ * value that none serves as in scrape_configs[0].scrape_protocols[1]: PrometheusProto. */
 typedef void schema_unserved_fn(void *owner, uint32_t line, struct slice path);
 uint32_t schema_unserved(const struct schema_value *value, schema_unserved_fn *fn, void *owner);
 

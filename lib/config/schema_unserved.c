@@ -26,16 +26,40 @@ static void walk_elements(struct walk *walk, const struct schema_value *value)
     }
 }
 
+static void walk_tell(struct walk *walk, uint32_t line)
+{
+    walk->fn(walk->owner, line, buf_slice(&walk->path));
+    walk->count++;
+}
+
+/* A value, one or in a list, that is allowed but not served. */
+static void walk_word(struct walk *walk, const struct schema_value *value)
+{
+    const struct schema_value *items = value->shape == SCHEMA_LIST ? value->items : value;
+    const uint32_t count = value->shape == SCHEMA_LIST ? value->count : 1;
+    const size_t len = walk->path.len;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (!slice_eq_cstr(items[i].text, value->field->unserved_word))
+            continue;
+        if (value->shape == SCHEMA_LIST)
+            buf_printf(&walk->path, "[%u]", i);
+        buf_printf(&walk->path, ": %s", value->field->unserved_word);
+        walk_tell(walk, items[i].line);
+        walk->path.len = len;
+    }
+}
+
 /* A key that the file gives: served here, or by what is in it, or not. */
 static void walk_given(struct walk *walk, const struct schema_value *value)
 {
     if ((value->field->flags & SCHEMA_SERVED) == 0) {
-        if (!schema_is_default(value)) {
-            walk->fn(walk->owner, value->line, buf_slice(&walk->path));
-            walk->count++;
-        }
+        if (!schema_is_default(value))
+            walk_tell(walk, value->line);
         return;
     }
+    if (value->field->unserved_word != NULL)
+        walk_word(walk, value);
     if (value->field->kind != SCHEMA_STRUCT)
         return;
     if (value->shape == SCHEMA_ONE)

@@ -187,6 +187,27 @@ static void test_unserved(void **state)
     prometheus_config_unref(config);
 }
 
+/* A value may be unserved where its key is served. */
+static void test_unserved_values(void **state)
+{
+    struct prometheus_config *config =
+        parse("global:\n  scrape_protocols: [PrometheusText0.0.4, PrometheusProto]\n"
+              "scrape_configs:\n- job_name: inherits\n- job_name: b\n"
+              "  scrape_protocols:\n  - PrometheusProto\n  - PrometheusText1.0.0\n"
+              "  fallback_scrape_protocol: PrometheusProto\n"
+              "- job_name: c\n  scrape_protocols: [PrometheusText1.0.0]\n"
+              "  fallback_scrape_protocol: PrometheusText1.0.0\n");
+    struct unserved unserved = {""};
+
+    (void)state;
+    assert_int_equal(prometheus_config_unserved(config, on_unserved, &unserved), 3);
+    assert_string_equal(unserved.text,
+                        "dir/p.yml:2:global.scrape_protocols[1]: PrometheusProto "
+                        "dir/p.yml:7:scrape_configs[1].scrape_protocols[0]: PrometheusProto "
+                        "dir/p.yml:9:scrape_configs[1].fallback_scrape_protocol: PrometheusProto ");
+    prometheus_config_unref(config);
+}
+
 static void test_print_hides_secrets(void **state)
 {
     struct prometheus_config *config = parse(
@@ -246,10 +267,15 @@ static void test_life(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_scrape_section),
-        cmocka_unit_test(test_external_labels), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_unserved),        cmocka_unit_test(test_print_hides_secrets),
-        cmocka_unit_test(test_print_own_part),  cmocka_unit_test(test_life),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_scrape_section),
+        cmocka_unit_test(test_external_labels),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_unserved),
+        cmocka_unit_test(test_print_hides_secrets),
+        cmocka_unit_test(test_unserved_values),
+        cmocka_unit_test(test_print_own_part),
+        cmocka_unit_test(test_life),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
