@@ -66,6 +66,23 @@ static const char *text_or_null(struct slice s)
     return s.len == 0 ? NULL : s.data;
 }
 
+static enum http_tls tls_version(enum http_config_tls version)
+{
+    switch (version) {
+    case HTTP_CONFIG_TLS10:
+        return HTTP_TLS_1_0;
+    case HTTP_CONFIG_TLS11:
+        return HTTP_TLS_1_1;
+    case HTTP_CONFIG_TLS12:
+        return HTTP_TLS_1_2;
+    case HTTP_CONFIG_TLS13:
+        return HTTP_TLS_1_3;
+    case HTTP_CONFIG_TLS_DEFAULT:
+        break;
+    }
+    return HTTP_TLS_ANY;
+}
+
 enum err scrape_job_unix_client(const struct scrape_job *job, const char *path,
                                 struct http_client **client, struct err_info *info)
 {
@@ -85,6 +102,8 @@ enum err scrape_job_unix_client(const struct scrape_job *job, const char *path,
         .key_text = text_or_null(http->tls.key),
         .server_name = text_or_null(http->tls.server_name),
         .insecure_skip_verify = http->tls.insecure_skip_verify,
+        .tls_min = tls_version(http->tls.version_min),
+        .tls_max = tls_version(http->tls.version_max),
         .unix_socket = path,
     };
 

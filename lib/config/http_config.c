@@ -21,8 +21,8 @@ static const struct schema_field tls_fields[] = {
     STRING_FIELD("key_ref"),
     STRING_FIELD("server_name", .flags = SCHEMA_SERVED),
     BOOL_FIELD("insecure_skip_verify", .flags = SCHEMA_KEEP | SCHEMA_SERVED),
-    ENUM_FIELD("min_version", tls_versions, "unknown TLS version: %.*s"),
-    ENUM_FIELD("max_version", tls_versions, "unknown TLS version: %.*s"),
+    ENUM_FIELD("min_version", tls_versions, "unknown TLS version: %.*s", .flags = SCHEMA_SERVED),
+    ENUM_FIELD("max_version", tls_versions, "unknown TLS version: %.*s", .flags = SCHEMA_SERVED),
 };
 
 static const struct schema_field basic_auth_fields[] = {

@@ -27,6 +27,14 @@
 struct http_client;
 struct http_transfer;
 
+enum http_tls {
+    HTTP_TLS_ANY, /* what the TLS library takes: 1.2 and 1.3 */
+    HTTP_TLS_1_0,
+    HTTP_TLS_1_1,
+    HTTP_TLS_1_2,
+    HTTP_TLS_1_3,
+};
+
 /* All strings are copied; NULL: not set. */
 struct http_client_options {
     struct reactor_set *reactors; /* borrowed: closed after the last call is done */
@@ -42,6 +50,7 @@ struct http_client_options {
     const char *cert_file, *cert_text, *key_file, *key_text;
     const char *server_name; /* checked against the certificate instead of the URL's host */
     bool insecure_skip_verify;
+    enum http_tls tls_min, tls_max;
     const char *unix_socket;     /* path; connects there whatever the URL's host */
     uint64_t connect_timeout_ms; /* 0: only the call's deadline */
 };

@@ -161,8 +161,25 @@ static void setup_blob(CURL *easy, CURLoption option, const char *text)
     curl_easy_setopt(easy, option, &blob);
 }
 
+static void setup_tls_versions(CURL *easy, const struct http_client_options *options)
+{
+    static const long min[] = {[HTTP_TLS_ANY] = CURL_SSLVERSION_DEFAULT,
+                               [HTTP_TLS_1_0] = CURL_SSLVERSION_TLSv1_0,
+                               [HTTP_TLS_1_1] = CURL_SSLVERSION_TLSv1_1,
+                               [HTTP_TLS_1_2] = CURL_SSLVERSION_TLSv1_2,
+                               [HTTP_TLS_1_3] = CURL_SSLVERSION_TLSv1_3};
+    static const long max[] = {[HTTP_TLS_ANY] = CURL_SSLVERSION_MAX_NONE,
+                               [HTTP_TLS_1_0] = CURL_SSLVERSION_MAX_TLSv1_0,
+                               [HTTP_TLS_1_1] = CURL_SSLVERSION_MAX_TLSv1_1,
+                               [HTTP_TLS_1_2] = CURL_SSLVERSION_MAX_TLSv1_2,
+                               [HTTP_TLS_1_3] = CURL_SSLVERSION_MAX_TLSv1_3};
+
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, min[options->tls_min] | max[options->tls_max]);
+}
+
 static void setup_tls(CURL *easy, const struct http_client_options *options)
 {
+    setup_tls_versions(easy, options);
     if (options->insecure_skip_verify) {
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);

@@ -171,18 +171,18 @@ static void on_unserved(void *owner, struct slice file, uint32_t line, struct sl
 
 static void test_unserved(void **state)
 {
-    struct prometheus_config *config =
-        parse("global:\n  query_log_file: x\n  scrape_interval: 1s\nrule_files: [a]\n"
-              "scrape_configs:\n- job_name: j\n  tls_config:\n    min_version: TLS12\n"
-              "  enable_http2: true\n  dns_sd_configs: [{names: [x]}]\n"
-              "  scrape_native_histograms: false\nnarthex: {a: 1}\n");
+    struct prometheus_config *config = parse(
+        "global:\n  query_log_file: x\n  scrape_interval: 1s\nrule_files: [a]\n"
+        "scrape_configs:\n- job_name: j\n  tls_config:\n    ca_ref: x\n    min_version: TLS12\n"
+        "  enable_http2: true\n  dns_sd_configs: [{names: [x]}]\n"
+        "  scrape_native_histograms: false\nnarthex: {a: 1}\n");
     struct unserved unserved = {""};
 
     (void)state;
     assert_int_equal(prometheus_config_unserved(config, on_unserved, &unserved), 4);
     assert_string_equal(unserved.text, "dir/p.yml:2:global.query_log_file dir/p.yml:4:rule_files "
-                                       "dir/p.yml:8:scrape_configs[0].tls_config.min_version "
-                                       "dir/p.yml:10:scrape_configs[0].dns_sd_configs ");
+                                       "dir/p.yml:8:scrape_configs[0].tls_config.ca_ref "
+                                       "dir/p.yml:11:scrape_configs[0].dns_sd_configs ");
     assert_non_null(yaml_find(config->narthex, "a"));
     prometheus_config_unref(config);
 }

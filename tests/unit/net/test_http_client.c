@@ -438,7 +438,7 @@ static void test_proxy(void **unused)
 
 /* ---- TLS, against openssl's test server ---- */
 
-enum { TLS_CASES = 6 };
+enum { TLS_CASES = 9 };
 
 static pid_t tls_server_start(const char *dir, int port)
 {
@@ -460,7 +460,7 @@ static pid_t tls_server_start(const char *dir, int port)
             _exit(1);
         snprintf(accept_port, sizeof(accept_port), "%d", port);
         execlp("openssl", "openssl", "s_server", "-quiet", "-www", "-accept", accept_port, "-cert",
-               "cert.pem", "-key", "key.pem", (char *)NULL);
+               "cert.pem", "-key", "key.pem", "-tls1_2", (char *)NULL);
         _exit(1);
     }
     return pid;
@@ -499,6 +499,12 @@ static void check_tls(const char *dir, int port, int which)
         {{.ca_file = ca, .server_name = "right.example"}, ERR_OK, ""},
         {{.ca_text = text, .server_name = "right.example"}, ERR_OK, ""},
         {{.ca_file = "/none/ca.pem"}, ERR_BAD_INPUT, "/none/ca.pem"},
+        /* the server speaks 1.2 only */
+        {{.insecure_skip_verify = true, .tls_min = HTTP_TLS_1_2, .tls_max = HTTP_TLS_1_2},
+         ERR_OK,
+         ""},
+        {{.insecure_skip_verify = true, .tls_min = HTTP_TLS_1_3}, ERR_IO, "version"},
+        {{.insecure_skip_verify = true, .tls_max = HTTP_TLS_1_1}, ERR_IO, "tls"},
     };
     struct http_call call;
     struct state s;
