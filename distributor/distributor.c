@@ -270,6 +270,20 @@ static void distributor_make_counters(struct distributor_metrics *metrics)
     }
 }
 
+enum err distributor_check_settings(const struct distributor_settings *settings,
+                                    struct err_info *info)
+{
+    /* A request that is allowed must fit: else its sender is told to try again for ever. Its
+     * samples are held beside it until they are durable. */
+    if (settings->memory_max / 2 < settings->request_size_max)
+        return err_set(info, ERR_BAD_INPUT,
+                       "distributor.memory_max (%llu bytes) must be at least twice "
+                       "distributor.request_size_max (%llu bytes)",
+                       (unsigned long long)settings->memory_max,
+                       (unsigned long long)settings->request_size_max);
+    return ERR_OK;
+}
+
 struct distributor *distributor_new(const struct distributor_options *options)
 {
     struct distributor *distributor = mem_zalloc(1, sizeof(*distributor));

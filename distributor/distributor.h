@@ -34,6 +34,10 @@ struct distributor_settings {
 extern const struct setting distributor_setting_table[];
 extern const size_t distributor_setting_count;
 
+/* What one setting asks of another. BAD_INPUT names both. */
+enum err distributor_check_settings(const struct distributor_settings *settings,
+                                    struct err_info *info) MUST_USE;
+
 struct distributor_options {
     struct env *env;
     struct appender *ingester;

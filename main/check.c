@@ -26,6 +26,8 @@ static enum err check_own_settings(const struct prometheus_config *config, struc
     flags_init(flags, &arena);
     if (config->narthex != NULL)
         err = settings_parse_yaml(&flags->settings, config->narthex, info);
+    if (err == ERR_OK)
+        err = distributor_check_settings(&flags->distributor, info);
     arena_fini(&arena);
     mem_free(flags);
     return err;

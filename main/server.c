@@ -110,6 +110,8 @@ static enum err server_load_config(struct server *server, struct flags *flags,
         return err;
     if (config->narthex != NULL)
         err = settings_parse_yaml(&flags->settings, config->narthex, info);
+    if (err == ERR_OK)
+        err = distributor_check_settings(&flags->distributor, info);
     if (err != ERR_OK) {
         prometheus_config_unref(config);
         return err;

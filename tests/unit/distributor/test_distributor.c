@@ -192,12 +192,26 @@ static void test_failures_pass_through(void **state)
     distributor_free(f.distributor);
 }
 
+static void test_settings_that_contradict(void **state)
+{
+    struct distributor_settings bad = {.request_size_max = 32 << 20, .memory_max = 33 << 20};
+    struct err_info info = {{0}};
+
+    (void)state;
+    check_err(ERR_BAD_INPUT, distributor_check_settings(&bad, &info));
+    check_message("distributor.memory_max", &info);
+    check_message("distributor.request_size_max", &info);
+    bad.memory_max = 64 << 20;
+    check_err(ERR_OK, distributor_check_settings(&bad, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_labels_are_checked_before_the_ingester),
         cmocka_unit_test(test_far_future_stays_outside),
         cmocka_unit_test(test_failures_pass_through),
+        cmocka_unit_test(test_settings_that_contradict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
