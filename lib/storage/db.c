@@ -46,11 +46,26 @@ static double read_lowest(const void *metrics)
     return stats.t_min_ms > stats.t_max_ms ? 0 : (double)stats.t_min_ms;
 }
 
-static double read_cache(const void *metrics)
+static struct sst_cache_stats cache_stats(const void *metrics)
 {
     const struct db *db = CONTAINER_OF((void *)(uintptr_t)metrics, struct db, metrics);
 
-    return (double)sst_door_cache_bytes(db->door);
+    return sst_door_cache_stats(db->door);
+}
+
+static double read_cache_bytes(const void *metrics)
+{
+    return (double)cache_stats(metrics).size_bytes;
+}
+
+static double read_cache_hits(const void *metrics)
+{
+    return (double)cache_stats(metrics).hits;
+}
+
+static double read_cache_misses(const void *metrics)
+{
+    return (double)cache_stats(metrics).misses;
 }
 
 static const struct metric_desc db_metric_descs[] = {
@@ -65,8 +80,12 @@ static const struct metric_desc db_metric_descs[] = {
      .help = "Time to write one window into a block and attach it."},
     {"narthex_block_quarantined_total", METRIC_COUNTER, offsetof(struct db_metrics, quarantined),
      .help = "Blocks that could not be opened and are left out."},
-    {"narthex_block_cache_bytes", METRIC_GAUGE_FN, .read = read_cache,
+    {"narthex_block_cache_bytes", METRIC_GAUGE_FN, .read = read_cache_bytes,
      .help = "Decoded table blocks held in memory."},
+    {"narthex_block_cache_hits_total", METRIC_COUNTER_FN, .read = read_cache_hits,
+     .help = "Table blocks that a read found in memory."},
+    {"narthex_block_cache_misses_total", METRIC_COUNTER_FN, .read = read_cache_misses,
+     .help = "Table blocks that a read had to take from a file."},
     {"prometheus_tsdb_blocks_loaded", METRIC_GAUGE_FN, .read = read_blocks,
      .help = "Number of currently loaded data blocks"},
     {"prometheus_tsdb_storage_blocks_bytes", METRIC_GAUGE_FN, .read = read_bytes,

@@ -13,6 +13,7 @@
 #include <rocksdb/options.h>
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/sst_file_writer.h>
+#include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
 
 #include "base/assert.h"
@@ -407,6 +408,7 @@ enum err check_whole(struct env_file *file, const char *path, const struct sst_s
 struct sst_door {
     struct env *env; /* borrowed */
     std::shared_ptr<rocksdb::Cache> cache;
+    std::shared_ptr<rocksdb::Statistics> statistics; /* counts only, no times */
     std::shared_ptr<FileSystem> fs;
     std::unique_ptr<rocksdb::Env> rocks_env;
 };
@@ -440,6 +442,8 @@ struct sst_door *sst_door_new(struct env *env, struct sst_door_options options)
 
     door->env = env;
     door->cache = rocksdb::NewLRUCache(options.cache_size_bytes);
+    door->statistics = rocksdb::CreateDBStatistics();
+    door->statistics->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
     door->fs = std::make_shared<FileSystem>(env, nullptr);
     door->rocks_env = rocksdb::NewCompositeEnv(door->fs);
     return door;
@@ -450,9 +454,14 @@ void sst_door_free(struct sst_door *door)
     delete door;
 }
 
-size_t sst_door_cache_bytes(const struct sst_door *door)
+struct sst_cache_stats sst_door_cache_stats(const struct sst_door *door)
 {
-    return door->cache->GetUsage();
+    struct sst_cache_stats stats = {};
+
+    stats.size_bytes = door->cache->GetUsage();
+    stats.hits = door->statistics->getTickerCount(rocksdb::BLOCK_CACHE_HIT);
+    stats.misses = door->statistics->getTickerCount(rocksdb::BLOCK_CACHE_MISS);
+    return stats;
 }
 
 enum err sst_writer_open(struct sst_door *door, const char *path, enum sst_profile profile,
@@ -541,8 +550,9 @@ enum err sst_reader_open(struct sst_door *door, const char *path, const struct s
         made->path = path;
         made->door = door;
         made->sum = *sum;
-        made->reader.reset(new rocksdb::SstFileReader(
-            table_options(door->rocks_env.get(), SST_INDEX, door->cache)));
+        rocksdb::Options options = table_options(door->rocks_env.get(), SST_INDEX, door->cache);
+        options.statistics = door->statistics;
+        made->reader.reset(new rocksdb::SstFileReader(options));
         const rocksdb::Status status = made->reader->Open(path);
         if (!status.ok())
             return set_status(info, path, status);

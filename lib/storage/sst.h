@@ -51,8 +51,11 @@ struct sst_sum {
 /* Borrows env. */
 struct sst_door *sst_door_new(struct env *env, struct sst_door_options options);
 void sst_door_free(struct sst_door *door);
-/* Bytes of table blocks held by the cache. */
-size_t sst_door_cache_bytes(const struct sst_door *door);
+struct sst_cache_stats {
+    size_t size_bytes;     /* of table blocks held */
+    uint64_t hits, misses; /* table blocks asked for, since the door was made */
+};
+struct sst_cache_stats sst_door_cache_stats(const struct sst_door *door);
 
 /* Creates the file; ERR_EXISTS if it is there. */
 enum err sst_writer_open(struct sst_door *door, const char *path, enum sst_profile profile,

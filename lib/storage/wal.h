@@ -7,7 +7,9 @@
  *                             |fails: the segment is abandoned at the group's start; a new segment
  *                             |whose header says so is made durable, then on_group(error)
  *
- * Group commit needs no timer: while one group is being synced, the next one gathers.
+ * Group commit needs no timer: while one group is being synced, the next one gathers. The queue has
+ * no capacity of its own: a caller waits for his record's answer before the next one, so it is
+ * bounded by connections and scrape loops, its bytes by the budget of writes.
  *
  * Invariants: records lie in the file in the order of their sequence numbers; a record marked
  * `keep` is never lost with its group but goes into the next one, before all that came after it; a

@@ -62,6 +62,7 @@ static enum err write_table(struct fixture *f, uint32_t count, struct sst_sum *s
 
 static void test_round_trip(void **state)
 {
+    struct sst_cache_stats stats;
     struct sst_reader *reader;
     struct err_info info = {0};
     struct sst_iter *iter;
@@ -90,7 +91,10 @@ static void test_round_trip(void **state)
     assert_false(sst_iter_next(iter));
     check_err(ERR_OK, sst_iter_err(iter, NULL));
     sst_iter_free(iter);
-    assert_true(sst_door_cache_bytes(f.door) > 0);
+    stats = sst_door_cache_stats(f.door);
+    assert_true(stats.size_bytes > 0);
+    assert_true(stats.misses > 0);
+    assert_true(stats.hits > 0);
     sst_reader_close(reader);
     fixture_fini(&f);
 }
