@@ -86,6 +86,12 @@ static double read_alias_misses(const void *metrics)
     return (double)alias_table_stats(receiver->aliases).misses;
 }
 
+static double read_alias_evictions(const void *metrics)
+{
+    const struct receiver *receiver = CONTAINER_OF(metrics, const struct receiver, metrics);
+    return (double)alias_table_stats(receiver->aliases).evictions;
+}
+
 static const struct metric_desc receiver_metric_descs[] = {
     {"narthex_receiver_requests_total", METRIC_COUNTER, offsetof(struct receiver_metrics, requests),
      .help = "Write requests."},
@@ -103,6 +109,9 @@ static const struct metric_desc receiver_metric_descs[] = {
      .help = "Series found by their bytes on the wire."},
     {"narthex_receiver_alias_misses_total", METRIC_COUNTER_FN, .read = read_alias_misses,
      .help = "Series whose labels had to be decoded."},
+    {"narthex_receiver_alias_evictions_total", METRIC_COUNTER_FN, .read = read_alias_evictions,
+     .help = "Entries of the alias table that were dropped: idle, or all when it is full or "
+             "settings change labels."},
 };
 
 static struct receive_scratch *scratch_take(struct receiver *receiver)
