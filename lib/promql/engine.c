@@ -22,6 +22,12 @@ struct output {
     uint32_t count;
 };
 
+/* A series whose points come in pieces. */
+struct points {
+    struct query_series series;
+    uint32_t cap;
+};
+
 static enum err eval_init(struct promql_eval *eval, const struct query_options *query,
                           struct query_result *result)
 {
@@ -78,13 +84,36 @@ static void sort_series(struct query_series *series, uint32_t count)
     }
 }
 
+/* Makes room for `more` points, NULL if there is none. Other things are allocated between the
+ * pieces, so that each growth may copy: by doubling, all copies together are no longer than the
+ * result. */
+static struct query_point *points_reserve(struct promql_eval *eval, struct points *points,
+                                          uint32_t more)
+{
+    const size_t size = sizeof(struct query_point);
+    const size_t need = (size_t)points->series.point_count + more;
+    const size_t cap = need > 2 * (size_t)points->cap ? need : 2 * (size_t)points->cap;
+    struct query_point *grown = (struct query_point *)(uintptr_t)points->series.points;
+
+    if (need <= points->cap)
+        return grown;
+    grown = cap > UINT32_MAX
+                ? NULL
+                : arena_grow(eval->arena, (void *)grown, points->cap * size, cap * size);
+    if (grown == NULL)
+        return NULL;
+    points->series.points = grown;
+    points->cap = (uint32_t)cap;
+    return grown;
+}
+
 /* Appends the present steps of a window to a series' points. */
 static enum err add_points(struct output *output, const struct promql_column *column,
-                           uint32_t window, struct query_series *series)
+                           uint32_t window, struct points *out)
 {
     struct promql_eval *eval = output->eval;
     const uint32_t more = promql_column_present_count(column);
-    const size_t size = sizeof(struct query_point);
+    struct query_series *series = &out->series;
     struct query_point *points;
     enum err err;
 
@@ -93,11 +122,9 @@ static enum err add_points(struct output *output, const struct promql_column *co
     err = promql_eval_hold(eval, more);
     if (err != ERR_OK)
         return err;
-    points = arena_grow(eval->arena, (void *)(uintptr_t)series->points, series->point_count * size,
-                        (series->point_count + more) * size);
+    points = points_reserve(eval, out, more);
     if (points == NULL)
         return promql_eval_no_room(eval);
-    series->points = points;
     for (uint32_t i = 0; i < column->count; i++) {
         const bool is_histogram = column->has_histograms && column->histograms[i] != NULL;
 
@@ -115,18 +142,18 @@ static enum err add_points(struct output *output, const struct promql_column *co
 static enum err pull_series(struct output *output, struct promql_stage *root, uint32_t index,
                             struct promql_column *column)
 {
-    struct query_series series = {.labels = root->labels[index]};
+    struct points out = {.series = {.labels = root->labels[index]}};
 
     for (uint32_t w = 0; w < promql_grid_windows(root->grid); w++) {
         enum err err = promql_stage_column(root, (struct promql_cell){index, w}, column);
 
         if (err == ERR_OK)
-            err = add_points(output, column, w, &series);
+            err = add_points(output, column, w, &out);
         if (err != ERR_OK)
             return err;
     }
-    if (series.point_count > 0)
-        output->series[output->count++] = series;
+    if (out.series.point_count > 0)
+        output->series[output->count++] = out.series;
     return ERR_OK;
 }
 
@@ -190,21 +217,19 @@ static enum err eval_vector(struct promql_eval *eval, const struct promql_expr *
 
 /* The samples of [from, to) of a batch, as points. */
 static enum err add_samples(struct promql_eval *eval, const struct promql_feed *feed, uint32_t to,
-                            struct query_series *series)
+                            struct points *out)
 {
     const struct sample_columns *batch = &feed->batch;
-    const size_t size = sizeof(struct query_point);
+    struct query_series *series = &out->series;
     const uint32_t more = to - feed->at;
     struct query_point *points;
     enum err err = promql_eval_hold(eval, more);
 
     if (err != ERR_OK || more == 0)
         return err;
-    points = arena_grow(eval->arena, (void *)(uintptr_t)series->points, series->point_count * size,
-                        (series->point_count + more) * size);
+    points = points_reserve(eval, out, more);
     if (points == NULL)
         return promql_eval_no_room(eval);
-    series->points = points;
     for (uint32_t i = feed->at; i < to; i++) {
         struct query_point point = {.t_ms = batch->t_ms[i]};
 
@@ -225,7 +250,7 @@ static enum err add_samples(struct promql_eval *eval, const struct promql_feed *
 }
 
 static enum err read_range(struct promql_eval *eval, const struct promql_range_input *input,
-                           struct promql_feed *feed, struct query_series *series)
+                           struct promql_feed *feed, struct points *out)
 {
     const int64_t end_ms = promql_lens_time(&input->lens, &eval->grid, 0);
     const int64_t open_ms = promql_time_sub(end_ms, input->range_ms);
@@ -240,7 +265,7 @@ static enum err read_range(struct promql_eval *eval, const struct promql_range_i
         to = feed->at;
         while (to < batch->count && batch->t_ms[to] <= end_ms)
             to++;
-        err = add_samples(eval, feed, to, series);
+        err = add_samples(eval, feed, to, out);
         if (err != ERR_OK)
             return err;
         feed->at = to;
@@ -264,12 +289,12 @@ static enum err eval_range(struct promql_eval *eval, const struct promql_expr *e
     if (err == ERR_OK)
         err = output_init(&output, eval, input.list.count);
     for (uint32_t i = 0; err == ERR_OK && i < input.list.count; i++) {
-        struct query_series series = {.labels = input.list.labels[i]};
+        struct points out = {.series = {.labels = input.list.labels[i]}};
 
         promql_feed_init(feed, eval, input.list.cursors[i]);
-        err = read_range(eval, &input, feed, &series);
-        if (series.point_count > 0)
-            output.series[output.count++] = series;
+        err = read_range(eval, &input, feed, &out);
+        if (out.series.point_count > 0)
+            output.series[output.count++] = out.series;
     }
     if (err != ERR_OK)
         return err;
