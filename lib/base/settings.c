@@ -344,17 +344,6 @@ static bool setting_find_letter(const struct settings *settings, char letter,
     return false;
 }
 
-enum err settings_set(struct settings *settings, struct slice name, struct slice value,
-                      struct err_info *info)
-{
-    struct setting_place place;
-
-    if (!setting_find(settings, name, &place))
-        return err_set(info, ERR_NOT_FOUND, "unknown setting \"%.*s\"", SLICE_ARG(name));
-    setting_claim(place, SETTING_RANK_FLAG);
-    return setting_assign(settings, place, value, info);
-}
-
 /* ---- flags ---- */
 
 /* One flag as it stands in argv. */

@@ -83,9 +83,6 @@ enum err settings_parse_flags(struct settings *settings, int argc, char **argv,
  * What a flag has set stays. Unknown keys are errors with file and line. */
 enum err settings_parse_yaml(struct settings *settings, const struct yaml_node *map,
                              struct err_info *info) MUST_USE;
-/* One setting from text, with the rank of a flag. ERR_NOT_FOUND: no such name. */
-enum err settings_set(struct settings *settings, struct slice name, struct slice value,
-                      struct err_info *info) MUST_USE;
 
 /* One block per setting, as --help shows it. */
 void settings_write_help(const struct settings *settings, struct buf *out);

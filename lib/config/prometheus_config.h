@@ -155,6 +155,3 @@ uint32_t prometheus_config_unserved(const struct prometheus_config *config,
 void prometheus_config_print(const struct prometheus_config *config, struct buf *out);
 /* One scrape section the same way: /api/v1/scrape_pools/config. */
 void prometheus_config_print_scrape(const struct scrape_config *scrape, struct buf *out);
-
-/* "OpenMetricsText1.0.0" ... ; NULL for NONE. */
-const char *prometheus_config_protocol_name(enum scrape_protocol protocol);

@@ -12,11 +12,6 @@ static const char *const protocol_names[SCRAPE_PROTOCOL_COUNT] = {
     [SCRAPE_PROTOCOL_TEXT_0_0_4] = "PrometheusText0.0.4",
 };
 
-const char *prometheus_config_protocol_name(enum scrape_protocol protocol)
-{
-    return protocol_names[protocol];
-}
-
 static enum scrape_protocol protocol_of(struct slice name)
 {
     for (int i = SCRAPE_PROTOCOL_NONE + 1; i < SCRAPE_PROTOCOL_COUNT; i++)

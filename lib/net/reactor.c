@@ -31,7 +31,6 @@ struct reactor {
 
 struct reactor_set {
     size_t count;
-    _Atomic size_t turn;
     struct reactor reactors[];
 };
 
@@ -169,13 +168,6 @@ struct reactor *reactor_set_get(struct reactor_set *set, size_t index)
     return &set->reactors[index];
 }
 
-struct reactor *reactor_set_next(struct reactor_set *set)
-{
-    const size_t turn = atomic_fetch_add_explicit(&set->turn, 1, memory_order_relaxed);
-
-    return &set->reactors[turn % set->count];
-}
-
 void reactor_post(struct reactor *reactor, struct reactor_task *task)
 {
     struct reactor_task *newest = atomic_load_explicit(&reactor->posted, memory_order_relaxed);
@@ -192,11 +184,6 @@ void reactor_post(struct reactor *reactor, struct reactor_task *task)
 struct reactor *reactor_current(void)
 {
     return current_reactor;
-}
-
-size_t reactor_index(const struct reactor *reactor)
-{
-    return reactor->index;
 }
 
 uint64_t reactor_mono_ns(void)

@@ -36,8 +36,6 @@ void reactor_set_close(struct reactor_set *set);
 size_t reactor_set_count(const struct reactor_set *set);
 /* index < count. */
 struct reactor *reactor_set_get(struct reactor_set *set, size_t index);
-/* The reactors in turn. Any thread. */
-struct reactor *reactor_set_next(struct reactor_set *set);
 
 /* Runs task->fn on the reactor's thread, soon, never inside this call; tasks of one poster keep
  * their order. */
@@ -45,8 +43,6 @@ void reactor_post(struct reactor *reactor, struct reactor_task *task);
 
 /* The reactor of this thread; NULL on other threads. */
 struct reactor *reactor_current(void);
-
-size_t reactor_index(const struct reactor *reactor);
 
 /* The monotonic clock in nanoseconds, the one of env_mono_ns. */
 uint64_t reactor_mono_ns(void);

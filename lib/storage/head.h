@@ -93,8 +93,6 @@ enum err head_flush_open(struct head *head, int64_t t_min_ms, int64_t t_end_ms,
                          struct head_flush **flush) MUST_USE;
 /* Samples up to this sequence number are in the flush. */
 uint64_t head_flush_watermark(const struct head_flush *flush);
-/* How many series to expect at most. */
-uint64_t head_flush_series_count(const struct head_flush *flush);
 /* By tenant, then labels. False: the end, or an error in head_flush_err. */
 bool head_flush_next(struct head_flush *flush, struct head_flush_series *series);
 enum err head_flush_err(const struct head_flush *flush);

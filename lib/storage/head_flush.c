@@ -18,7 +18,6 @@ struct head_flush {
     struct arena scratch; /* the present series */
     struct head_read_list list;
     uint32_t next;
-    uint64_t series_count;
     enum err err;
     bool is_read, is_dropped;
 };
@@ -42,10 +41,8 @@ enum err head_flush_open(struct head *head, int64_t t_min_ms, int64_t t_end_ms,
     flush->tenant_count = atomic_load(&head->tenant_count);
     if (flush->tenant_count > 0)
         flush->tenants = mem_zalloc(flush->tenant_count, sizeof(struct head_tenant *));
-    for (uint32_t i = 0; i < flush->tenant_count; i++) {
+    for (uint32_t i = 0; i < flush->tenant_count; i++)
         flush->tenants[i] = head_tenant_at(head, i);
-        flush->series_count += atomic_load(&flush->tenants[i]->series_count);
-    }
     if (flush->tenant_count > 0)
         qsort((void *)flush->tenants, flush->tenant_count, sizeof(struct head_tenant *),
               tenant_cmp);
@@ -58,11 +55,6 @@ enum err head_flush_open(struct head *head, int64_t t_min_ms, int64_t t_end_ms,
 uint64_t head_flush_watermark(const struct head_flush *flush)
 {
     return flush->guard.watermark;
-}
-
-uint64_t head_flush_series_count(const struct head_flush *flush)
-{
-    return flush->series_count;
 }
 
 enum err head_flush_err(const struct head_flush *flush)

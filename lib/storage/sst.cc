@@ -501,11 +501,6 @@ enum err sst_writer_add(struct sst_writer *writer, struct slice key, struct slic
     });
 }
 
-uint64_t sst_writer_size(const struct sst_writer *writer)
-{
-    return writer->state.size_bytes;
-}
-
 enum err sst_writer_finish(struct sst_writer *writer, struct sst_sum *sum, struct err_info *info)
 {
     std::unique_ptr<struct sst_writer> owned(writer);

@@ -63,8 +63,6 @@ enum err sst_writer_open(struct sst_door *door, const char *path, enum sst_profi
 /* The caller keeps keys strictly increasing. Fails early once a write has failed. */
 enum err sst_writer_add(struct sst_writer *writer, struct slice key, struct slice value,
                         struct err_info *info) MUST_USE;
-/* Bytes that the file has so far. */
-uint64_t sst_writer_size(const struct sst_writer *writer);
 /* Takes writer: writes the rest, syncs and closes. At least one key was added. After an error the
  * file is to be removed by the caller. */
 enum err sst_writer_finish(struct sst_writer *writer, struct sst_sum *sum,
