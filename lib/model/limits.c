@@ -6,7 +6,7 @@ enum { LIMITS_TEXT_MAX = 80 };
 struct limits limits_default(void)
 {
     return (struct limits){
-        .label_count_max = 128,
+        .label_count_max = 100,
         .label_name_size_max = 1024,
         .label_value_size_max = 16 * 1024,
         .histogram_bucket_count_max = 1024,

@@ -205,12 +205,32 @@ static void test_settings_that_contradict(void **state)
     check_err(ERR_OK, distributor_check_settings(&bad, NULL));
 }
 
+static void test_defaults_are_those_of_limits(void **state)
+{
+    const struct limits limits = limits_default();
+    struct distributor_settings defaults;
+    struct settings parsed;
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena, NULL, 0);
+    settings_init(&parsed, &arena);
+    settings_add(&parsed, distributor_setting_table, distributor_setting_count, &defaults);
+    assert_int_equal(limits.label_count_max, defaults.label_count_max);
+    assert_int_equal(limits.label_name_size_max, defaults.label_name_size_max);
+    assert_int_equal(limits.label_value_size_max, defaults.label_value_size_max);
+    assert_int_equal(limits.request_size_max, defaults.request_size_max);
+    assert_int_equal(limits.future_ms_max, defaults.future_ms_max);
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_labels_are_checked_before_the_ingester),
         cmocka_unit_test(test_far_future_stays_outside),
         cmocka_unit_test(test_failures_pass_through),
+        cmocka_unit_test(test_defaults_are_those_of_limits),
         cmocka_unit_test(test_settings_that_contradict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
