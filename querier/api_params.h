@@ -2,7 +2,7 @@
 #pragma once
 
 /* Parameters of API requests, with upstream's error texts. All give ERR_BAD_INPUT with a message in
- * info. */
+ * info. Threads: any, each with a request of its own; nothing is kept. */
 
 #include <stdint.h>
 

@@ -7,7 +7,9 @@
  * encoder does: control characters, quotes, U+2028 and U+2029, bad UTF-8 as \ufffd, and < > & when
  * asked to. What is written need not stay in the buf: flush it whenever you like.
  *
- * The reader gives a tree in an arena (jansson parses). Duplicate keys are errors. */
+ * The reader gives a tree in an arena (jansson parses). Duplicate keys are errors.
+ *
+ * Threads: a writer has one owner at a time; a tree that was read may be read by many. */
 
 #include <stdbool.h>
 #include <stdint.h>

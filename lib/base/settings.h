@@ -10,7 +10,8 @@
  *   };
  *
  * Precedence: flag, file, default. A wrong value's message names the setting, the value and the
- * bound. Ownership: tables and targets are borrowed; texts and lists live in the arena. */
+ * bound. Ownership: tables and targets are borrowed; texts and lists live in the arena. Threads:
+ * one fills them; once filled, what is only read may be read by many. */
 
 #include <stdbool.h>
 #include <stddef.h>

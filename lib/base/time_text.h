@@ -2,7 +2,8 @@
 #pragma once
 
 /* Times and durations as text, as Prometheus reads and prints them. Times are Unix milliseconds
- * UTC unless a name says otherwise; the proleptic Gregorian calendar. */
+ * UTC unless a name says otherwise; the proleptic Gregorian calendar. Threads: any; nothing is
+ * kept. */
 
 #include <stdint.h>
 

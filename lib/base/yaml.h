@@ -6,7 +6,8 @@
  * size and the growth by aliases are limited.
  *
  * Ownership: the tree lies in the arena and copies what it needs of the text. Aliased nodes are
- * shared: a tree is read only. Messages begin with "file:line: " (or "line N: " without a name). */
+ * shared: a tree is read only, by any number of threads. Messages begin with "file:line: " (or
+ * "line N: " without a name). */
 
 #include <stdbool.h>
 #include <stdint.h>

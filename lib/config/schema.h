@@ -12,7 +12,8 @@
  * null value is the zero of its kind, not the default, and a null struct has no checks run; a
  * type's check runs once its values are read, inner ones before outer ones.
  *
- * Ownership: values live in the loader's arena and borrow the YAML tree's text. */
+ * Ownership: values live in the loader's arena and borrow the YAML tree's text. Threads: one loads
+ * and checks; afterwards values are only read, by any number of threads. Tables are constants. */
 
 #include <stdint.h>
 

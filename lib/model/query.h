@@ -2,7 +2,8 @@
 #pragma once
 
 /* Evaluation as a service: ruler (and HTTP API) to query engine. Blocking, straight-line: called on
- * a query worker. Ownership: the result lives in the options' arena. */
+ * a query worker. Ownership: the result lives in the options' arena. Threads: an engine evaluates
+ * on any number of threads at once, each with its own options, arena and result. */
 
 #include <stdint.h>
 

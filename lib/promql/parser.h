@@ -3,7 +3,8 @@
 
 /* Text to syntax tree. Errors are ERR_BAD_INPUT with "line:col: parse error: what", the first one
  * only, worded as upstream does where people know the words. The tree is checked for types.
- * Limits: text of PROMQL_TEXT_SIZE_MAX, depth PROMQL_DEPTH_MAX, the arena's. */
+ * Limits: text of PROMQL_TEXT_SIZE_MAX, depth PROMQL_DEPTH_MAX, the arena's.
+ * Threads: any, each with its own arena; nothing is kept but in it. */
 
 #include "base/arena.h"
 #include "base/err.h"

@@ -2,7 +2,8 @@
 #pragma once
 
 /* The file `identity` of a data directory, made once: the seed of the key that series hashes are
- * made with, and when the directory was made. docs/formats/identity.md. */
+ * made with, and when the directory was made. docs/formats/identity.md. Threads: a plain value; one
+ * makes the file, under the lock of the data directory. */
 
 #include <stdint.h>
 

@@ -2,7 +2,7 @@
 #pragma once
 
 /* The env's files for sst.cc: env.h speaks C11 (atomics), which C++ cannot include. Private to the
- * door. Functions as in env.h; each is a fault point. */
+ * door. Functions and threads as in env.h; each is a fault point. */
 
 #include <stddef.h>
 #include <stdint.h>

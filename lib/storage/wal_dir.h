@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Names of the log's files: NNNNNNNNNN.wal and checkpoint.NNNNNNNNNN in one directory. */
+/* Names of the log's files: NNNNNNNNNN.wal and checkpoint.NNNNNNNNNN in one directory.
+ * Threads: any; a list has one owner at a time. */
 
 #include <stddef.h>
 #include <stdint.h>
