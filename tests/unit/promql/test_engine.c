@@ -395,6 +395,28 @@ static void test_deep(void **state)
     }
 }
 
+/* A long raw range is whole, and takes no more than a few times its own memory. */
+static void test_long_range(void **state)
+{
+    enum { COUNT = 50000 };
+    struct fixture *fixture = *state;
+    const size_t size_max = 6 * COUNT * sizeof(struct query_point);
+
+    for (int i = 1; i <= COUNT; i++)
+        add(fixture, "long", "a", &(struct sample){i * 1000, i}, 1);
+    check_err_info(ERR_OK, instant(fixture, "long[50000s]", COUNT * 1000), &fixture->info);
+    assert_int_equal(fixture->result.series_count, 1);
+    assert_int_equal(fixture->result.series[0].point_count, COUNT);
+    for (uint32_t i = 0; i < COUNT; i++)
+        assert_true(fixture->result.series[0].points[i].v == i + 1);
+    assert_true(atomic_load(&fixture->budget.peak_bytes) <= size_max);
+    fixture->budget.peak_bytes = 0;
+    check_err_info(ERR_OK, range(fixture, "long", 10999000), &fixture->info);
+    assert_int_equal(fixture->result.series[0].point_count, 10999);
+    assert_true(fixture->result.series[0].points[10998].v == 10999);
+    assert_true(atomic_load(&fixture->budget.peak_bytes) <= size_max);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +427,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_increase, setup, teardown),
         cmocka_unit_test_setup_teardown(test_windows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deep, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_range, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
