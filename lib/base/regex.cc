@@ -173,6 +173,14 @@ struct literal_reader {
     }
 };
 
+/* Whether what follows a "(?" is flags and a closing parenthesis. */
+bool is_flags_alone(const std::string &pattern, size_t at)
+{
+    const size_t end = pattern.find_first_of(":)P<", at);
+
+    return end != std::string::npos && pattern[end] == ')';
+}
+
 /* Literals at the start of a pattern that has no alternation at its top. */
 std::string prefix_of(const std::string &pattern)
 {
@@ -185,6 +193,8 @@ std::string prefix_of(const std::string &pattern)
             return ""; /* quoted runs are not understood here */
         if (pattern[i] == '\\')
             i++;
+        else if (pattern.compare(i, 2, "(?") == 0 && is_flags_alone(pattern, i + 2))
+            return ""; /* it stands for nothing: a repetition after it is of what is before it */
         else if (pattern[i] == '[' || pattern.compare(i, 2, "(?") == 0)
             depth += 1000; /* a class may hold any sign, flags may fold case: look no further */
         else if (pattern[i] == '|' && depth < 1000)

@@ -114,6 +114,9 @@ static void test_prefix(void **state)
     check_prefix("x\xc3\xa9*", "x");
     check_prefix("a\\Qb|c\\E|d", "");
     check_prefix("a[|]b", "");
+    check_prefix("ab(?)?", "");
+    check_prefix("ab(?s)*c", "");
+    check_prefix("ab(?:c)?", "ab");
 }
 
 static void test_many_alternatives(void **state)
