@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "storage/block_writer.h"
 #include "storage/db_internal.h"
@@ -77,7 +78,9 @@ static struct block_options block_options_of(struct db *db)
         .env = db->options.env, .door = db->door, .hash_key = &db->hash_key, .dir = db->blocks_dir};
 }
 
-/* Renames the block to <ULID>.bad, for a person to look at, and takes it off the catalog. */
+/* Renames the block to <ULID>.bad, for a person to look at, and takes it off the catalog. Not off
+ * the catalog alone: what lies under its own name and is not listed is removed at the next start.
+ */
 static void put_aside(struct db *db, struct ulid ulid)
 {
     struct env *env = db->options.env;
@@ -86,14 +89,16 @@ static void put_aside(struct db *db, struct ulid ulid)
     char to[DB_PATH_SIZE];
     char name[ULID_TEXT_LEN + 1];
     struct err_info info = {0};
+    enum err err = ERR_TOO_LARGE;
 
     ulid_print(ulid, name);
     if ((size_t)snprintf(from, sizeof(from), "%s/%s", db->blocks_dir, name) < sizeof(from) &&
-        (size_t)snprintf(to, sizeof(to), "%s.bad", from) < sizeof(to)) {
-        (void)env->fs->rename(env, from, to);
-        (void)env->fs->sync_dir(env, db->blocks_dir);
-    }
-    const enum err err = catalog_apply(db->catalog, &change, &info);
+        (size_t)snprintf(to, sizeof(to), "%s.bad", from) < sizeof(to))
+        err = FAULT("db.put_aside") ? ERR_IO : env->fs->rename(env, from, to);
+    if (err == ERR_OK || err == ERR_NOT_FOUND) /* what is not there cannot be lost */
+        err = env->fs->sync_dir(env, db->blocks_dir);
+    if (err == ERR_OK)
+        err = catalog_apply(db->catalog, &change, &info);
     if (err != ERR_OK)
         log_warn(&db->log, "bad block stays listed", F_STR("block", name), F_ERR(err, &info));
 }
