@@ -21,7 +21,12 @@
 #include "promql/ast.h"
 #include "promql/engine.h"
 
-enum { PROMQL_WINDOW = 1024, PROMQL_WINDOW_WORDS = PROMQL_WINDOW / 64, PROMQL_STEPS_MAX = 1000000 };
+enum {
+    PROMQL_WINDOW = 1024,
+    PROMQL_WINDOW_WORDS = PROMQL_WINDOW / 64,
+    PROMQL_STEPS_MAX = 1000000,
+    PROMQL_TICKS = 32, /* batches and windows between two looks at the deadline */
+};
 
 /* The steps of a (sub)query. */
 struct promql_grid {
@@ -48,7 +53,7 @@ struct promql_eval {
     int64_t lookback_ms;
     int64_t subquery_step_ms; /* of [range:] */
     uint64_t samples_held, samples_max;
-    uint32_t ticks; /* batches read since the deadline was looked at */
+    uint32_t ticks; /* batches and windows since the deadline was looked at */
     struct promql_note *notes;
 };
 
@@ -86,12 +91,6 @@ struct promql_stage {
     bool may_fault;
 };
 
-static inline enum err promql_stage_column(struct promql_stage *stage, struct promql_cell cell,
-                                           struct promql_column *out)
-{
-    return stage->ops->column(stage, cell, out);
-}
-
 /* ---- the evaluation as a whole (eval.c) ---- */
 
 /* Accounts for samples held at once. ERR_LIMIT: too many. */
@@ -104,6 +103,11 @@ enum err promql_eval_unsupported(struct promql_eval *eval, const struct promql_e
                                  const char *what);
 /* ERR_DEADLINE or ERR_CANCELLED with a text, when the query should stop. */
 enum err promql_eval_check(struct promql_eval *eval) MUST_USE;
+/* The same for what is done often: looks every PROMQL_TICKS calls. */
+static inline enum err promql_eval_tick(struct promql_eval *eval)
+{
+    return ++eval->ticks >= PROMQL_TICKS ? promql_eval_check(eval) : ERR_OK;
+}
 /* Notes "PromQL info: TEXT (line:col)". Of equal texts the last place counts, as upstream has it.
  */
 void promql_eval_info(struct promql_eval *eval, const struct promql_expr *expr, const char *format,
@@ -114,6 +118,16 @@ void promql_eval_warn(struct promql_eval *eval, const struct promql_expr *expr, 
                       ...) __attribute__((format(printf, 3, 4)));
 /* Hands what was noted to the result. */
 void promql_eval_annotate(struct promql_eval *eval);
+
+/* The one way to pull an operator. It counts as a tick, since a grid may have billions of steps
+ * without a single sample. */
+static inline enum err promql_stage_column(struct promql_stage *stage, struct promql_cell cell,
+                                           struct promql_column *out)
+{
+    const enum err err = promql_eval_tick(stage->eval);
+
+    return err != ERR_OK ? err : stage->ops->column(stage, cell, out);
+}
 
 /* a - b, kept within int64. */
 int64_t promql_time_sub(int64_t a, int64_t b);

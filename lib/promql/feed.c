@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "promql/stage.h"
 
-enum { FEED_TICKS = 32 }; /* batches between two looks at the deadline: 4,096 samples */
-
 void promql_feed_init(struct promql_feed *feed, struct promql_eval *eval,
                       struct sample_cursor *cursor)
 {
@@ -27,17 +25,15 @@ static bool feed_end(struct promql_feed *feed, enum err err)
 bool promql_feed_load(struct promql_feed *feed, int64_t wanted_ms)
 {
     struct sample_columns *batch = &feed->batch;
+    enum err err;
 
     if (feed->at < batch->count)
         return true;
     if (feed->is_done)
         return false;
-    if (++feed->eval->ticks >= FEED_TICKS) {
-        const enum err err = promql_eval_check(feed->eval);
-
-        if (err != ERR_OK)
-            return feed_end(feed, err);
-    }
+    err = promql_eval_tick(feed->eval);
+    if (err != ERR_OK)
+        return feed_end(feed, err);
     /* A jump pays when it passes more than what the last batch covered. */
     if (feed->last_t_ms != INT64_MIN && wanted_ms > feed->last_t_ms &&
         promql_time_sub(wanted_ms, feed->last_t_ms) >

@@ -157,6 +157,37 @@ static enum err advance(struct selector_stage *self, int64_t wanted_ms, int64_t 
     return feed->err;
 }
 
+/* How many steps from one at t_ms on have no value, given that this one has none: the next sample
+ * decides. So a long quiet grid costs its samples, not its steps. */
+static uint32_t quiet_steps(const struct selector_stage *self, int64_t t_ms, uint32_t steps_left)
+{
+    const struct promql_feed *feed = &self->feed;
+    int64_t gap_ms, steps;
+
+    if (self->lens.is_pinned || feed->at == feed->batch.count)
+        return steps_left;
+    gap_ms = promql_time_sub(feed->batch.t_ms[feed->at], t_ms);
+    ASSERT(gap_ms > 0);
+    steps = (gap_ms - 1) / self->stage.grid->step_ms + 1;
+    return steps < steps_left ? (uint32_t)steps : steps_left;
+}
+
+/* The newest sample as the value of a step. False in *has if it is none. */
+static enum err take_last(struct selector_stage *self, uint32_t step, struct promql_column *out,
+                          bool *has)
+{
+    const bool is_histogram = self->last_histogram != NULL;
+
+    *has = is_histogram ? !histogram_is_stale(self->last_histogram)
+                        : !sample_value_is_stale(self->last_v);
+    if (!*has)
+        return ERR_OK;
+    if (is_histogram && !self->gives_times)
+        return store_histogram(self, step, out);
+    promql_column_add(out, step, self->gives_times ? (double)self->last_t_ms / 1000 : self->last_v);
+    return ERR_OK;
+}
+
 static enum err selector_column(struct promql_stage *stage, struct promql_cell cell,
                                 struct promql_column *out)
 {
@@ -168,30 +199,18 @@ static enum err selector_column(struct promql_stage *stage, struct promql_cell c
         self->has_last = false;
     }
     promql_column_clear(out, promql_grid_window_count(stage->grid, cell.window));
-    for (uint32_t i = 0; i < out->count; i++) {
+    memset(out->v, 0, out->count * sizeof(*out->v));
+    for (uint32_t i = 0; i < out->count;) {
         const int64_t t_ms = promql_lens_time(&self->lens, stage->grid, first + i);
         const int64_t open_ms = promql_time_sub(t_ms, stage->eval->lookback_ms);
         enum err err = advance(self, open_ms, t_ms);
+        bool has = false;
 
+        if (err == ERR_OK && self->has_last && self->last_t_ms > open_ms)
+            err = take_last(self, i, out, &has);
         if (err != ERR_OK)
             return err;
-        out->v[i] = 0;
-        if (!self->has_last || self->last_t_ms <= open_ms)
-            continue;
-        if (self->last_histogram != NULL) {
-            if (histogram_is_stale(self->last_histogram))
-                continue;
-            if (self->gives_times) {
-                promql_column_add(out, i, (double)self->last_t_ms / 1000);
-                continue;
-            }
-            err = store_histogram(self, i, out);
-            if (err != ERR_OK)
-                return err;
-        } else if (!sample_value_is_stale(self->last_v)) {
-            promql_column_add(out, i,
-                              self->gives_times ? (double)self->last_t_ms / 1000 : self->last_v);
-        }
+        i += has ? 1 : quiet_steps(self, t_ms, out->count - i);
     }
     return ERR_OK;
 }

@@ -17,10 +17,12 @@ struct fixture {
 };
 
 static uint64_t fake_now_ns;
+static uint64_t fake_tick_ns; /* by which every look moves the clock */
 
 static uint64_t fake_mono(void *owner)
 {
     (void)owner;
+    fake_now_ns += fake_tick_ns;
     return fake_now_ns;
 }
 
@@ -49,6 +51,7 @@ static int setup(void **state)
     budget_init(&fixture.budget, NULL, "query", 64 << 20);
     arena_init(&fixture.arena, &fixture.budget, 0);
     fake_now_ns = 1;
+    fake_tick_ns = 0;
     *state = &fixture;
     return 0;
 }
@@ -167,6 +170,36 @@ static void test_limits(void **state)
     check_err(ERR_OK, query(fixture, "m", (struct query_options){.deadline_ns = 500, .limit = 7}));
     assert_int_equal(fixture->result.series_count, 7);
     assert_true(fixture->result.is_truncated);
+}
+
+/* A grid of billions of steps over a handful of samples: its cost is theirs, and where an operator
+ * cannot know that, the deadline holds. */
+static void test_quiet_grid(void **state)
+{
+    struct fixture *fixture = *state;
+    const int64_t year_ms = INT64_C(365) * 86400 * 1000;
+    const struct sample samples[] = {{1000, 1},
+                                     {year_ms + 500, 2},
+                                     {year_ms + 700000, sample_value_from_bits(SAMPLE_STALE_BITS)},
+                                     {5 * year_ms, 4}};
+
+    add(fixture, "m", "a", samples, 4);
+    fake_tick_ns = 1;
+    /* 300 s of lookback after each sample, 600 steps; the last has one. */
+    check_err(ERR_OK, query(fixture, "count_over_time(m[5y:500ms])",
+                            (struct query_options){
+                                .start_ms = 5 * year_ms, .end_ms = 5 * year_ms, .limit = 1}));
+    assert_int_equal(fixture->result.series_count, 1);
+    assert_true(fixture->result.series[0].points[0].v == 600 + 600 + 1);
+    check_err(ERR_OK, query(fixture, "sum_over_time(m[5y:500ms] offset 1ms)",
+                            (struct query_options){.start_ms = 5 * year_ms + 600,
+                                                   .end_ms = 5 * year_ms + 600}));
+    assert_true(fixture->result.series[0].points[0].v == 600 * 1 + 600 * 2 + 2 * 4);
+    check_err(ERR_DEADLINE,
+              query(fixture, "count_over_time((-m)[30y:1s])",
+                    (struct query_options){
+                        .start_ms = 9 * year_ms, .end_ms = 9 * year_ms, .deadline_ns = 1000}));
+    check_message("query timed out in expression evaluation", &fixture->info);
 }
 
 static void test_matching_faults(void **state)
@@ -423,6 +456,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_quiet_grid, setup, teardown),
         cmocka_unit_test_setup_teardown(test_matching_faults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_increase, setup, teardown),
         cmocka_unit_test_setup_teardown(test_windows, setup, teardown),
