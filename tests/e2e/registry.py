@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tests, in the order of their definition."""
+"""The tests and the soaks, in the order of their definition."""
 
 TESTS = []
+SOAKS = {}
 
 
 class Test:
@@ -16,3 +17,9 @@ def test(seconds=120, narthex_only=False):
         TESTS.append(Test(function, seconds, narthex_only))
         return function
     return register
+
+
+def soak(function):
+    """Registers a function(env, minutes) that `./dev soak NAME [MINUTES]` runs; no part of a test run."""
+    SOAKS[function.__name__] = function
+    return function

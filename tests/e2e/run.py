@@ -28,6 +28,8 @@ import t_malformed  # noqa: E402,F401
 import t_lifecycle  # noqa: E402,F401
 import t_load  # noqa: E402,F401
 import t_differ  # noqa: E402,F401
+import s_churn  # noqa: E402,F401
+import s_kill  # noqa: E402,F401
 
 
 def options():
@@ -41,8 +43,8 @@ def options():
     parser.add_argument("--keep", action="store_true", help="keep the directories of failed tests")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED", "0")),
                         help="of the random choices (default: the clock)")
-    parser.add_argument("--soak", type=float, metavar="MINUTES",
-                        help="kill_9_loses_nothing again and again with new seeds")
+    parser.add_argument("--soak", nargs="+", metavar=("NAME", "MINUTES"),
+                        help="a long test alone (default 60 minutes); --list prints them too")
     chosen = parser.parse_args()
     chosen.narthex = os.path.abspath(chosen.narthex)
     chosen.slow = "asan" in chosen.narthex or "tsan" in chosen.narthex
@@ -114,19 +116,17 @@ def report(name, result, why, seconds):
 
 
 def soak(chosen):
-    test = next(t for t in registry.TESTS if t.name == "kill_9_loses_nothing")
-    end, rounds = time.monotonic() + chosen.soak * 60, 0
-    while time.monotonic() < end:
-        began = time.monotonic()
-        result, why = run_one(test, chosen)
-        rounds += 1
-        report(f"soak {rounds} --seed {chosen.seed}", result, why, time.monotonic() - began)
-        if result == "FAIL":
-            print(f"{rounds - 1} passed, 1 failed")
-            return 1
-        chosen.seed += 1
-    print(f"{rounds} passed, 0 failed")
-    return 0
+    name, minutes = chosen.soak[0], float(chosen.soak[1] if len(chosen.soak) > 1 else 60)
+    if name not in registry.SOAKS:
+        print(f"no soak {name}; there are: {', '.join(registry.SOAKS)}")
+        return 2
+    function = registry.SOAKS[name]
+    began = time.monotonic()
+    whole = registry.Test(lambda env: function(env, minutes), int(minutes * 60) + 600, True)
+    result, why = run_one(whole, chosen)
+    report(f"soak {name}, {minutes:g} minutes", result, why, time.monotonic() - began)
+    print("1 passed, 0 failed" if result == "ok" else "0 passed, 1 failed")
+    return 0 if result == "ok" else 1
 
 
 def main():
@@ -134,7 +134,7 @@ def main():
     sys.stdout.reconfigure(line_buffering=True)
     names = [test.name for test in registry.TESTS]
     if chosen.list:
-        print("\n".join(names))
+        print("\n".join(names + [f"soak {name}" for name in registry.SOAKS]))
         return 0
     for name in chosen.only + chosen.skip:
         if name not in names:
