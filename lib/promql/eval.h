@@ -219,6 +219,10 @@ struct promql_projection {
 enum err promql_labels_project(struct promql_eval *eval, const struct promql_projection *projection,
                                struct label_set set, struct label_set *out) MUST_USE;
 
+/* The labels by which a binary operator of two vectors matches. */
+enum err promql_labels_match(struct promql_eval *eval, const struct promql_matching *matching,
+                             struct label_set set, struct label_set *out) MUST_USE;
+
 /* All sets without __name__, __type__ and __unit__. */
 enum err promql_labels_drop_metadata(struct promql_eval *eval, const struct label_set *sets,
                                      uint32_t count, struct label_set **out) MUST_USE;

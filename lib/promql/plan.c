@@ -213,8 +213,6 @@ static const char *unsupported_binary(const struct promql_binary *binary)
 {
     if (binary->op == PROMQL_OP_TRIM_UPPER || binary->op == PROMQL_OP_TRIM_LOWER)
         return "a histogram trim operator";
-    if (binary->matching.has_fill_left || binary->matching.has_fill_right)
-        return "fill";
     return NULL;
 }
 
@@ -239,6 +237,10 @@ static enum err plan_binary(const struct promql_planner *planner, const struct p
         return promql_scalar_binary_new(planner->eval, expr, operands, out);
     if (promql_op_is_set(binary->op))
         return promql_set_binary_new(planner->eval, expr, operands, out);
+    if (binary->matching.has_fill_left || binary->matching.has_fill_right)
+        err = promql_fill_new(planner->eval, &binary->matching, &operands);
+    if (err != ERR_OK)
+        return err;
     return promql_vector_binary_new(planner->eval, expr, operands, out);
 }
 

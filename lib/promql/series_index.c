@@ -116,6 +116,18 @@ enum err promql_labels_project(struct promql_eval *eval, const struct promql_pro
     return ERR_OK;
 }
 
+enum err promql_labels_match(struct promql_eval *eval, const struct promql_matching *matching,
+                             struct label_set set, struct label_set *out)
+{
+    const struct promql_projection projection = {
+        .names = matching->labels,
+        .is_keep = matching->is_on,
+        .drops_name = !matching->is_on,
+    };
+
+    return promql_labels_project(eval, &projection, set, out);
+}
+
 enum err promql_labels_drop_metadata(struct promql_eval *eval, const struct label_set *sets,
                                      uint32_t count, struct label_set **out)
 {

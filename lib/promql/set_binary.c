@@ -33,11 +33,6 @@ static enum err side_init(struct set_binary_stage *self, struct set_side *side,
                           struct promql_index *index, bool adds_groups)
 {
     const struct promql_matching *matching = &self->expr->binary.matching;
-    const struct promql_projection projection = {
-        .names = matching->labels,
-        .is_keep = matching->is_on,
-        .drops_name = !matching->is_on,
-    };
     struct promql_eval *eval = self->stage.eval;
     const uint32_t count = side->stage->series_count;
 
@@ -46,7 +41,7 @@ static enum err side_init(struct set_binary_stage *self, struct set_side *side,
         return promql_eval_no_room(eval);
     for (uint32_t i = 0; i < count; i++) {
         struct label_set labels;
-        enum err err = promql_labels_project(eval, &projection, side->stage->labels[i], &labels);
+        enum err err = promql_labels_match(eval, matching, side->stage->labels[i], &labels);
 
         side->group[i] = NONE;
         if (err == ERR_OK && adds_groups)

@@ -103,6 +103,9 @@ enum err promql_spread_quantile_new(struct promql_eval *eval, const struct promq
                                     struct promql_stage **out) MUST_USE;
 enum err promql_spread_values_new(struct promql_eval *eval, const struct promql_expr *expr,
                                   struct promql_stage *child, struct promql_stage **out) MUST_USE;
+/* Puts what the fill modifiers add in between. */
+enum err promql_fill_new(struct promql_eval *eval, const struct promql_matching *matching,
+                         struct promql_operands *operands) MUST_USE;
 /* At least one side is a scalar. */
 enum err promql_scalar_binary_new(struct promql_eval *eval, const struct promql_expr *expr,
                                   struct promql_operands operands,

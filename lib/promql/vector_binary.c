@@ -64,14 +64,7 @@ static enum err no_room(struct vector_binary_stage *self)
 static enum err group_labels(struct vector_binary_stage *self, struct label_set set,
                              struct label_set *out)
 {
-    const struct promql_matching *matching = matching_of(self);
-    const struct promql_projection projection = {
-        .names = matching->labels,
-        .is_keep = matching->is_on,
-        .drops_name = !matching->is_on,
-    };
-
-    return promql_labels_project(self->stage.eval, &projection, set, out);
+    return promql_labels_match(self->stage.eval, matching_of(self), set, out);
 }
 
 static enum err side_init(struct vector_binary_stage *self, struct match_side *side,
