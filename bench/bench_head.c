@@ -14,10 +14,11 @@
 
 #include "base/env_real.h"
 #include "base/mem.h"
+#include "bench/bench_series.h"
 #include "net/env_net.h"
 #include "storage/head.h"
 
-enum { REQUEST_SAMPLES = 2000, SENDERS_MAX = 16, LABELS = 12, TEXT_SIZE = 48 };
+enum { REQUEST_SAMPLES = 2000, SENDERS_MAX = 16 };
 
 struct bench {
     struct env env;
@@ -63,23 +64,10 @@ static void on_done(void *owner, const struct append_result *result)
 
 static uint64_t resolve(struct bench *bench, struct append_txn *txn, unsigned i)
 {
-    static const char *const names[LABELS] = {"__name__", "cluster", "container", "device",
-                                              "instance", "job",     "mode",      "namespace",
-                                              "node",     "pod",     "region",    "zone"};
-    char texts[LABELS][TEXT_SIZE];
-    struct label labels[LABELS];
-    struct label_set set = {labels, LABELS};
+    struct bench_series series;
+    const struct label_set set = bench_series_labels(&series, i);
     uint64_t ref = 0;
 
-    for (unsigned k = 0; k < LABELS; k++) {
-        static const unsigned spread[LABELS] = {500, 1, 20, 8, 100, 5, 8, 10, 100, 200, 2, 3};
-        const unsigned n = k == 0 ? i % 500 : (i / 500 + i % 7 * k) % spread[k];
-
-        snprintf(texts[k], sizeof(texts[k]), "%s_value_%u", names[k], n);
-        if (k == 4)
-            snprintf(texts[k], sizeof(texts[k]), "10.1.0.%u:9100", i / 500);
-        labels[k] = (struct label){slice_from_cstr(names[k]), slice_from_cstr(texts[k])};
-    }
     if (append_resolve(txn, series_hash(&bench->key, SLICE("tenant"), set), set, &ref) != APPEND_OK)
         abort();
     return ref;

@@ -246,6 +246,7 @@ static enum err open_head(struct db *db, struct err_info *info)
                                 .wal_segment_size = options->wal_segment_size,
                                 .low_space_bytes = options->low_space_bytes,
                                 .checkpoint_bytes = options->checkpoint_bytes,
+                                .stop_checkpoint = true,
                                 .future_ms_max = options->future_ms_max,
                                 .late_ms_max = options->late_ms_max,
                                 .series_max = options->series_max,

@@ -51,8 +51,9 @@ struct db_options {
 /* Recovers what the directory holds. ERR_EXISTS: another process has it. Blocks. */
 enum err db_open(const struct db_options *options, struct db **db, struct err_info *info) MUST_USE;
 
-/* No write begins any more; flushes under way are cancelled; all that was acknowledged is durable.
- * ERR_DEADLINE: call it again. Blocks. */
+/* No write begins any more; flushes under way are cancelled; all that was acknowledged is durable,
+ * most of it in a checkpoint, so that the next open is short. ERR_DEADLINE: call it again. Blocks.
+ */
 enum err db_stop(struct db *db, uint64_t deadline_ns) MUST_USE;
 
 /* Takes db (NULL is fine). After db_stop and the last reader; in tests also without db_stop, when

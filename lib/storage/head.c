@@ -7,7 +7,10 @@
 #include "storage/head_apply.h"
 #include "storage/wal_dir.h"
 
-enum { COLLECT_INTERVAL_S = 60 };
+enum {
+    COLLECT_INTERVAL_S = 60,
+    STOP_CHECKPOINT_SHARE = 256, /* a stop leaves up to this part of checkpoint_bytes of log */
+};
 
 #define BLOCK_RANGE_DEFAULT_MS (INT64_C(2) * 3600 * 1000)
 #define FUTURE_DEFAULT_MS      (INT64_C(10) * 60 * 1000)
@@ -291,6 +294,34 @@ static enum err stop_txns(struct head *head, struct env_op *op, uint64_t deadlin
     return waits ? env_wait(head->options.env, op, 0) : ERR_DEADLINE;
 }
 
+/* Makes the next start short. Not worth it when there is next to nothing to replay. */
+static void stop_checkpoint(struct head *head, uint64_t deadline_ns)
+{
+    const uint64_t start_ns = env_mono_ns(head->options.env);
+    struct err_info info = {{0}};
+    struct wal_stats stats;
+    uint64_t replay_bytes;
+    enum err err;
+
+    wal_get_stats(head->wal, &stats);
+    replay_bytes = stats.written_bytes - head->checkpoint_written;
+    if (head->checkpoint_written == 0)
+        replay_bytes += head->replay.bytes;
+    if (!head->options.stop_checkpoint || wal_check(head->wal) != ERR_OK ||
+        replay_bytes < head->options.checkpoint_bytes / STOP_CHECKPOINT_SHARE)
+        return;
+    if (atomic_exchange(&head->upkeep_busy, true))
+        return;
+    err = head_checkpoint_write(head, deadline_ns, &info);
+    atomic_store(&head->upkeep_busy, false);
+    if (err != ERR_OK)
+        log_warn(head->options.log, "no checkpoint at the stop, the next start replays the log",
+                 F_ERR(err, &info));
+    else
+        log_info(head->options.log, "checkpoint written at the stop",
+                 F_DUR("duration", env_mono_ns(head->options.env) - start_ns));
+}
+
 enum err head_stop(struct head *head, uint64_t deadline_ns)
 {
     struct env_op txns = {0}, drained = {0};
@@ -298,6 +329,7 @@ enum err head_stop(struct head *head, uint64_t deadline_ns)
 
     if (err != ERR_OK)
         return err;
+    stop_checkpoint(head, deadline_ns);
     wal_drain(head->wal, &drained); /* new series may still be on their way */
     err = env_wait(head->options.env, &drained, 0);
     return err == ERR_OK ? head_apply_wait_idle(head) : err;
@@ -384,7 +416,7 @@ void head_maintain(struct head *head)
     wal_get_stats(head->wal, &stats);
     if (wal_check(head->wal) == ERR_OK &&
         stats.written_bytes - head->checkpoint_written >= head->options.checkpoint_bytes) {
-        err = head_checkpoint_write(head, &info);
+        err = head_checkpoint_write(head, 0, &info);
         if (err != ERR_OK)
             log_error(head->options.log, "checkpoint failed", F_ERR(err, &info));
     }
@@ -397,7 +429,7 @@ enum err head_checkpoint(struct head *head, struct err_info *info)
 
     if (atomic_exchange(&head->upkeep_busy, true))
         return err_set(info, ERR_EXISTS, "a checkpoint is being written");
-    err = head_checkpoint_write(head, info);
+    err = head_checkpoint_write(head, 0, info);
     atomic_store(&head->upkeep_busy, false);
     return err;
 }

@@ -41,6 +41,7 @@ struct head_options {
     uint64_t wal_segment_size;        /* 0: 32 MiB */
     uint64_t low_space_bytes;         /* free space under which writes are refused; 0: never */
     uint64_t checkpoint_bytes;        /* of log since the last checkpoint; 0: 256 MiB */
+    bool stop_checkpoint;             /* head_stop writes one, so that the next start is short */
     int64_t future_ms_max;            /* how far ahead of the clock a sample may be; 0: 10 min */
     int64_t late_ms_max;        /* how far behind its tenant's newest; 0: half a block range */
     uint64_t series_max;        /* in all; 0: no limit */
@@ -56,7 +57,8 @@ enum err head_open(const struct head_options *options, struct head **head,
                    struct err_info *info) MUST_USE;
 
 /* No transaction begins any more; waits until all that have begun are answered and the log is
- * drained, so nothing is lost. ERR_DEADLINE: call it again. Blocks. */
+ * drained, so nothing is lost. ERR_DEADLINE: call it again. A checkpoint (stop_checkpoint) that
+ * fails or comes to the deadline is given up, with a log line. Blocks. */
 enum err head_stop(struct head *head, uint64_t deadline_ns) MUST_USE;
 
 /* Takes head (NULL is fine). After head_stop and the last reader; also without head_stop, in tests:

@@ -34,7 +34,7 @@ struct saver {
     uint32_t slots[HEAD_SLAB_SLOTS]; /* copied of the slab at hand */
     uint32_t slot_count;
     uint64_t series_count;
-    struct err_info *info;
+    uint64_t deadline_ns; /* 0: none */
 };
 
 /* Adds i; false if it was there. */
@@ -210,6 +210,8 @@ static enum err save_slabs(struct saver *saver)
         buf_add_slice(&saver->out, buf_slice(&saver->slab));
         if (saver->slab.err != ERR_OK)
             err = saver->slab.err;
+        else if (saver->deadline_ns != 0 && env_mono_ns(head->options.env) > saver->deadline_ns)
+            err = ERR_DEADLINE;
         else if (saver->out.len >= WRITE_SIZE)
             err = saver_write(saver);
     }
@@ -278,9 +280,9 @@ static enum err remove_older(struct head *head, uint64_t segment)
     return err == ERR_OK ? wal_remove_below(head->wal, segment) : err;
 }
 
-enum err head_checkpoint_write(struct head *head, struct err_info *info)
+enum err head_checkpoint_write(struct head *head, uint64_t deadline_ns, struct err_info *info)
 {
-    struct saver saver = {.head = head, .info = info};
+    struct saver saver = {.head = head, .deadline_ns = deadline_ns};
     struct wal_stats stats;
     struct wal_cut cut;
     enum err err = wal_cut(head->wal, &cut);

@@ -43,12 +43,15 @@ struct head_pair {
     char value[]; /* size bytes */
 };
 
+enum { HEAD_INDEX_RECENT = 512 };
+
 struct head_index {
     pthread_rwlock_t lock; /* guards all but the counts */
     const struct hash_key *key;
-    struct map name_map, pair_map; /* to struct head_name *, to pair id */
-    struct head_pair **pairs;      /* owned: by id */
-    uint32_t *free_ids;            /* owned */
+    struct map name_map, pair_map;               /* to struct head_name *, to pair id */
+    struct head_pair **pairs;                    /* owned: by id */
+    struct head_pair *recent[HEAD_INDEX_RECENT]; /* found last, by a cheap hash; NULL: none */
+    uint32_t *free_ids;                          /* owned */
     uint32_t pair_cap, pair_end, free_count, free_cap;
     struct head_postings all;
     _Atomic uint32_t pair_count;

@@ -253,5 +253,6 @@ enum err head_guard_wait_readers(struct head *head, uint64_t ticket, uint64_t de
 
 /* Reads checkpoint and log. Before threads start. */
 enum err head_recover(struct head *head, struct wal_start *start, struct err_info *info) MUST_USE;
-/* Writes a checkpoint. One caller at a time. */
-enum err head_checkpoint_write(struct head *head, struct err_info *info) MUST_USE;
+/* Writes a checkpoint; gives it up at the deadline (0: none). One caller at a time. */
+enum err head_checkpoint_write(struct head *head, uint64_t deadline_ns,
+                               struct err_info *info) MUST_USE;

@@ -567,6 +567,30 @@ static void test_cancel(void **state)
     fixture_fini(&f);
 }
 
+/* After a stop there is no log to replay, after a kill all of it. */
+static void test_stop_checkpoint(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    write_steps(&f, 200);
+    crash_db(&f);
+    open_db(&f);
+    assert_true(stats_of(&f).head.replay_records >= 200);
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    stop_db(&f);
+    open_db(&f);
+    assert_int_equal(0, stats_of(&f).head.replay_records);
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    stop_db(&f); /* nothing new: as it is */
+    open_db(&f);
+    assert_int_equal(0, stats_of(&f).head.replay_records);
+    write_steps(&f, 1);
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    fixture_fini(&f);
+}
+
 /* A data directory that version 1 wrote is read as it was. NARTHEX_GOLDEN_UPDATE=1 writes it anew,
  * which only a new version of a format justifies. */
 static void test_golden(void **state)
@@ -738,6 +762,7 @@ int main(void)
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_unsure_catalog),
         cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_stop_checkpoint),
         cmocka_unit_test(test_flush_faults),
         cmocka_unit_test(test_crowd),
     };
