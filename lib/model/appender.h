@@ -14,6 +14,7 @@
  * is copied. Threads: one transaction, one thread at a time; commit's answer comes on any thread
  * and must not block. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/budget.h"
@@ -32,6 +33,7 @@ struct append_options {
     uint64_t map_epoch;    /* of the shard map; 0 in one process */
     uint64_t deadline_ns;  /* monotonic; 0: none */
     struct budget *budget; /* borrowed; may be NULL */
+    bool tells_left_out;   /* the result names the items that were taken and not stored anew */
 };
 
 /* name, whether a sender that repeats the sample may succeed, label value for counters, text */
@@ -94,6 +96,14 @@ struct series_key {
     struct label_set labels; /* borrowed for the call */
 };
 
+/* An item that add took and that was refused, or found stored already, when its series was looked
+ * at. `item` counts what add said OK to in this transaction, from 0, of all kinds, in their order.
+ */
+struct append_left_out {
+    uint32_t item;
+    enum append_verdict verdict;
+};
+
 enum { APPEND_TEXT_SIZE = 200 };
 
 /* What became of a transaction. Samples are counted once, under their verdict. */
@@ -106,6 +116,8 @@ struct append_result {
     char texts[APPEND_VERDICT_COUNT]
               [APPEND_TEXT_SIZE]; /* first refused sample of each: series and reason */
     uint32_t series_created;
+    const struct append_left_out *left_out; /* by item; borrowed for the call; only if asked for */
+    uint32_t left_out_count;
 };
 
 struct append_txn;

@@ -140,6 +140,20 @@ static const uint8_t *append_place(const struct head_apply *apply, const struct 
     return hot->open == NULL ? NULL : hot->open + hot->bit_count / 8;
 }
 
+/* For a caller that wants to know of each. */
+static void apply_note_left_out(const struct head_apply *apply, enum append_verdict verdict)
+{
+    struct head_txn *txn = apply->left_out_of;
+    struct append_result *result = &txn->result;
+
+    if (result->left_out_count == txn->left_out_cap) {
+        txn->left_out_cap = txn->left_out_cap == 0 ? 64 : txn->left_out_cap * 2;
+        txn->left_out = mem_realloc(txn->left_out, txn->left_out_cap * sizeof(*txn->left_out));
+    }
+    txn->left_out[result->left_out_count++] = (struct append_left_out){apply->item, verdict};
+    result->left_out = txn->left_out;
+}
+
 /* One batch. What it touches was asked for when it was decoded; the ends of chunks are asked for
  * when their slab is locked, a run at a time. */
 static void apply_batch(struct head_apply *apply, const struct head_entry *entries, unsigned count)
@@ -158,6 +172,9 @@ static void apply_batch(struct head_apply *apply, const struct head_entry *entri
         verdict = apply_entry(apply, &entries[i]);
         if (apply->counts[verdict]++ == 0)
             apply->first[verdict] = entries[i];
+        if (__builtin_expect(verdict != APPEND_OK, 0) && apply->left_out_of != NULL)
+            apply_note_left_out(apply, verdict);
+        apply->item++;
         if (verdict == APPEND_UNKNOWN_REF && apply->replay &&
             entries[i].ref.gen > apply->head->gen_next && entries[i].ref.gen <= HEAD_GEN_MAX)
             apply->head->gen_next = entries[i].ref.gen;
@@ -221,6 +238,7 @@ enum err head_apply_record(struct head_apply *apply, struct slice payload)
         apply->bound_ms = apply->tenant->t_max_ms - head->options.late_ms_max;
     for (int i = 0; i < APPEND_VERDICT_COUNT; i++)
         apply->counts[i] = 0;
+    apply->item = 0;
     /* While one batch is applied, the memory of the next is on its way. */
     count = head_record_next(&reader, batches[0]);
     apply_prefetch_hot(head, batches[0], count);
@@ -343,8 +361,11 @@ static void apply_records(struct head *head, struct wal_record *first, uint64_t 
 
         if (record->kind != WAL_SAMPLES)
             continue;
+        struct head_txn *txn = CONTAINER_OF(record, struct head_txn, record);
+
         apply.seq = record->seq;
-        apply.result = &CONTAINER_OF(record, struct head_txn, record)->result;
+        apply.result = &txn->result;
+        apply.left_out_of = txn->tells_left_out ? txn : NULL;
         err = head_apply_record(&apply, record->payload);
         ASSERT(err == ERR_OK); /* our own bytes, never out of memory */
     }

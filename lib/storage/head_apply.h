@@ -24,6 +24,9 @@ struct head_txn {
     uint64_t deadline_ns;
     uint32_t sample_count;
     enum err err; /* why commit must fail */
+    bool tells_left_out;
+    struct append_left_out *left_out; /* owned; kept for reuse */
+    uint32_t left_out_cap;
     append_done_fn *done;
     void *owner;
     struct append_result result;
@@ -50,6 +53,8 @@ void head_txn_explain(struct append_result *result, enum append_verdict verdict,
 struct head_apply {
     struct head *head;
     struct append_result *result; /* NULL in replay */
+    struct head_txn *left_out_of; /* whose left-out items are noted; NULL: nobody's */
+    uint32_t item;                /* number of the next entry in its record */
     struct head_tenant *tenant;
     uint64_t seq;      /* of the record */
     uint64_t mark_seq; /* of the group */

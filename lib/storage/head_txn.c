@@ -43,6 +43,7 @@ static struct head_txn *txn_new(struct head *head)
 static void txn_free(struct head_txn *txn)
 {
     buf_fini(&txn->payload);
+    mem_free(txn->left_out);
     mem_free(txn);
 }
 
@@ -153,6 +154,9 @@ static enum err txn_begin(struct appender *appender, const struct append_options
     for (int i = 0; i < APPEND_VERDICT_COUNT; i++)
         txn->result.texts[i][0] = '\0';
     txn->result.series_created = 0;
+    txn->result.left_out = NULL;
+    txn->result.left_out_count = 0;
+    txn->tells_left_out = options->tells_left_out;
     buf_reset(&txn->payload);
     head_record_start_samples(&txn->writer, &txn->payload, tenant->name);
     *out = &txn->txn;

@@ -51,6 +51,62 @@ static void test_verdicts(void **state)
     fixture_close(&f);
 }
 
+/* ---- which items are left out ---- */
+
+struct left_out_wait {
+    struct env *env;
+    struct env_op op;
+    struct append_left_out items[8];
+    uint32_t count;
+};
+
+static void on_left_out(void *owner, const struct append_result *result)
+{
+    struct left_out_wait *wait = owner;
+
+    wait->count = result->left_out_count;
+    for (uint32_t i = 0; i < result->left_out_count && i < COUNT_OF(wait->items); i++)
+        wait->items[i] = result->left_out[i];
+    env_complete(wait->env, &wait->op, result->err);
+}
+
+static void test_left_out_items_are_named(void **state)
+{
+    struct left_out_wait wait = {0};
+    struct append_options options = {.tenant = SLICE("t"), .tells_left_out = true};
+    struct append_txn *txn;
+    struct head_fixture f;
+
+    (void)state;
+    fixture_open(&f);
+    wait.env = &f.env;
+    (void)put_one(&f, "t", 1, (struct sample){t0 + 1000, 1});
+    check_err(ERR_OK, appender_begin(head_appender(f.head), &options, &txn, NULL));
+    (void)txn_put(&f, txn, "t", 2, (struct sample){t0 + 1000, 1});
+    (void)txn_put(&f, txn, "t", 1, (struct sample){t0 + 1000, 1});
+    /* This one add does not take, so it has no number. */
+    assert_int_equal(APPEND_TOO_NEW, txn_put(&f, txn, "t", 1,
+                                             (struct sample){env_now_ms(&f.env) + 3600 * 1000, 3}));
+    (void)txn_put(&f, txn, "t", 2, (struct sample){t0 + 2000, 1});
+    (void)txn_put(&f, txn, "t", 1, (struct sample){t0 + 999, 1});
+    append_commit(txn, on_left_out, &wait);
+    check_err(ERR_OK, env_wait(&f.env, &wait.op, 0));
+    assert_int_equal(2, wait.count);
+    assert_int_equal(1, wait.items[0].item);
+    assert_int_equal(APPEND_DUPLICATE_SAME, wait.items[0].verdict);
+    assert_int_equal(3, wait.items[1].item);
+    assert_int_equal(APPEND_OUT_OF_ORDER, wait.items[1].verdict);
+    /* Not asked for, not told; the memory of the one before is used again. */
+    options.tells_left_out = false;
+    wait = (struct left_out_wait){.env = &f.env};
+    check_err(ERR_OK, appender_begin(head_appender(f.head), &options, &txn, NULL));
+    (void)txn_put(&f, txn, "t", 1, (struct sample){t0 + 1000, 1});
+    append_commit(txn, on_left_out, &wait);
+    check_err(ERR_OK, env_wait(&f.env, &wait.op, 0));
+    assert_int_equal(0, wait.count);
+    fixture_close(&f);
+}
+
 static void test_kinds_are_refused(void **state)
 {
     struct head_fixture f;
@@ -326,9 +382,13 @@ static void test_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_verdicts),     cmocka_unit_test(test_kinds_are_refused),
-        cmocka_unit_test(test_series_limit), cmocka_unit_test(test_whole_or_not_at_all),
-        cmocka_unit_test(test_stop_refuses), cmocka_unit_test(test_reader_sees_its_watermark),
+        cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_kinds_are_refused),
+        cmocka_unit_test(test_left_out_items_are_named),
+        cmocka_unit_test(test_series_limit),
+        cmocka_unit_test(test_whole_or_not_at_all),
+        cmocka_unit_test(test_stop_refuses),
+        cmocka_unit_test(test_reader_sees_its_watermark),
         cmocka_unit_test(test_model),
     };
 
