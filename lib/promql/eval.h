@@ -263,6 +263,7 @@ struct promql_select {
     struct slice function;
     const struct promql_aggregate *around; /* may be NULL */
     bool gives_times; /* an instant selector: seconds of the samples instead of their values */
+    const char *floats_only; /* not NULL: a histogram is an error of this name */
 };
 
 struct promql_series_list {

@@ -92,8 +92,7 @@ static enum err duration_ms(struct promql_eval *eval, const struct promql_durati
 
 /* ---- selectors ---- */
 
-/* expr: what the modifiers stand behind. */
-static enum err plan_lens(struct promql_eval *eval, const struct promql_expr *expr,
+enum err promql_plan_lens(struct promql_eval *eval, const struct promql_expr *expr,
                           struct promql_lens *lens)
 {
     const struct promql_modifiers *modifiers =
@@ -116,7 +115,7 @@ enum err promql_plan_select(const struct promql_planner *planner, const struct p
                             struct promql_select *select)
 {
     *select = (struct promql_select){.selector = expr, .around = planner->around};
-    return plan_lens(planner->eval, expr, &select->lens);
+    return promql_plan_lens(planner->eval, expr, &select->lens);
 }
 
 static enum err plan_selector(const struct promql_planner *planner, const struct promql_expr *expr,
@@ -148,7 +147,7 @@ static enum err plan_subquery(const struct promql_planner *planner, const struct
     if (err == ERR_OK && expr->subquery.has_step)
         err = duration_ms(eval, &expr->subquery.step, false, &grid->step_ms);
     if (err == ERR_OK)
-        err = plan_lens(eval, expr, &input->lens);
+        err = promql_plan_lens(eval, expr, &input->lens);
     if (err == ERR_OK)
         err = promql_subquery_grid(eval, input, planner->grid, grid);
     if (err != ERR_OK || grid->count == 0)
@@ -174,7 +173,7 @@ enum err promql_plan_input(const struct promql_planner *planner, const struct pr
     select.selector = range->range.selector;
     err = duration_ms(planner->eval, &range->range.range, false, &select.range_ms);
     if (err == ERR_OK)
-        err = plan_lens(planner->eval, select.selector, &select.lens);
+        err = promql_plan_lens(planner->eval, select.selector, &select.lens);
     if (err != ERR_OK)
         return err;
     input->lens = select.lens;

@@ -111,6 +111,8 @@ static enum err plan_vector_call(const struct promql_planner *planner,
     case PROMQL_FUNCTION_LABEL_JOIN:
     case PROMQL_FUNCTION_LABEL_REPLACE:
         return promql_relabel_new(planner->eval, expr, child, out);
+    case PROMQL_FUNCTION_INFO:
+        return promql_info_new(planner, expr, child, out);
     default:
         if (planner->grid->count > 1)
             promql_eval_warn(planner->eval, expr,
@@ -162,6 +164,7 @@ enum err promql_plan_call(const struct promql_planner *planner, const struct pro
             return plan_timestamp(planner, promql_plan_unwrap(expr->call.args[0]), out);
         return plan_map(planner, expr, out);
     case PROMQL_FUNCTION_ABSENT:
+    case PROMQL_FUNCTION_INFO:
     case PROMQL_FUNCTION_SCALAR:
     case PROMQL_FUNCTION_LABEL_JOIN:
     case PROMQL_FUNCTION_LABEL_REPLACE:

@@ -21,6 +21,12 @@ enum err promql_plan_call(const struct promql_planner *planner, const struct pro
                           struct promql_stage **out) MUST_USE;
 /* Whether a call gives the same at every step if its arguments do. */
 bool promql_plan_call_is_pure(const struct promql_expr *expr);
+/* info(); child: its first argument. */
+enum err promql_info_new(const struct promql_planner *planner, const struct promql_expr *call,
+                         struct promql_stage *child, struct promql_stage **out) MUST_USE;
+/* Where a selector or subquery looks. */
+enum err promql_plan_lens(struct promql_eval *eval, const struct promql_expr *expr,
+                          struct promql_lens *lens) MUST_USE;
 /* Where a selector stands and looks. */
 enum err promql_plan_select(const struct promql_planner *planner, const struct promql_expr *expr,
                             struct promql_select *select) MUST_USE;

@@ -8,6 +8,7 @@ struct selector_stage {
     struct promql_stage stage;
     struct promql_lens lens;
     bool gives_times;
+    const char *floats_only;
     struct sample_cursor **cursors;
     struct promql_feed feed;
     /* The newest sample at or before the last step looked at. */
@@ -182,6 +183,8 @@ static enum err take_last(struct selector_stage *self, uint32_t step, struct pro
                         : !sample_value_is_stale(self->last_v);
     if (!*has)
         return ERR_OK;
+    if (is_histogram && self->floats_only != NULL)
+        return err_set(self->stage.eval->info, ERR_EXEC, "%s should be float", self->floats_only);
     if (is_histogram && !self->gives_times)
         return store_histogram(self, step, out);
     promql_column_add(out, step, self->gives_times ? (double)self->last_t_ms / 1000 : self->last_v);
@@ -238,6 +241,7 @@ enum err promql_selector_new(struct promql_eval *eval, const struct promql_selec
     };
     self->lens = select->lens;
     self->gives_times = select->gives_times;
+    self->floats_only = select->floats_only;
     self->cursors = list.cursors;
     *out = &self->stage;
     return ERR_OK;
