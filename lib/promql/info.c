@@ -206,7 +206,7 @@ static enum err select_info(struct info_stage *self, const struct promql_lens *l
     const struct promql_select select = {
         .selector = expr, .lens = *lens, .gives_times = true, .floats_only = "info sample"};
     uint32_t count;
-    bool has_instance, has_job;
+    bool has_instance = false, has_job = false;
     enum err err;
 
     if (expr == NULL || matchers == NULL)
