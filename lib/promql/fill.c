@@ -148,7 +148,8 @@ static enum err add_stand_ins(struct fill_stage *self)
     side->stand_in_groups = arena_alloc(eval->arena, fill->groups.count * sizeof(uint32_t));
     if (labels == NULL || has == NULL || side->stand_in_groups == NULL)
         return promql_eval_no_room(eval);
-    memcpy(labels, side->child->labels, own * sizeof(*labels));
+    if (own != 0)
+        memcpy(labels, side->child->labels, own * sizeof(*labels));
     for (uint32_t i = 0; i < other->child->series_count; i++) {
         const uint32_t group = other->groups[i];
 
