@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "model/histogram_math.h"
 #include "promql/stage.h"
 
 enum { LOOKBACK_MS = 5 * 60 * 1000, SUBQUERY_STEP_MS = 60 * 1000, SAMPLES_MAX = 50000000 };
@@ -240,7 +241,7 @@ static enum err add_samples(struct promql_eval *eval, const struct promql_feed *
         } else {
             if (histogram_is_stale(batch->histograms[i]))
                 continue;
-            point.histogram = histogram_copy(eval->arena, batch->histograms[i]);
+            point.histogram = histogram_to_float(eval->arena, batch->histograms[i]);
             if (point.histogram == NULL)
                 return promql_eval_no_room(eval);
         }

@@ -2,6 +2,7 @@
 
 /* Selectors: asking the source for series, and the operator of an instant selector. */
 
+#include "model/histogram_math.h"
 #include "promql/stage.h"
 
 struct selector_stage {
@@ -114,7 +115,7 @@ static enum err store_histogram(struct selector_stage *self, uint32_t step,
     if (histograms == NULL)
         return promql_eval_no_room(eval);
     if (!self->last_is_copied) {
-        self->last_histogram = histogram_copy(eval->arena, self->last_histogram);
+        self->last_histogram = histogram_to_float(eval->arena, self->last_histogram);
         if (self->last_histogram == NULL)
             return promql_eval_no_room(eval);
         self->last_is_copied = true;
@@ -149,7 +150,8 @@ static enum err advance(struct selector_stage *self, int64_t wanted_ms, int64_t 
             break;
         /* The next batch may take the histogram's memory. */
         if (self->has_last && self->last_histogram != NULL && !self->last_is_copied) {
-            self->last_histogram = histogram_copy(self->stage.eval->arena, self->last_histogram);
+            self->last_histogram =
+                histogram_to_float(self->stage.eval->arena, self->last_histogram);
             if (self->last_histogram == NULL)
                 return promql_eval_no_room(self->stage.eval);
             self->last_is_copied = true;

@@ -8,7 +8,10 @@
 
 #include "base/buf.h"
 #include "base/regex.h"
+#include "model/histogram_iter.h"
+#include "model/histogram_math.h"
 #include "model/sample.h"
+#include "promqltest/histogram_literal.h"
 #include "promqltest/script_internal.h"
 
 bool check_almost_equal(double want, double got)
@@ -123,6 +126,72 @@ static void print_labels(struct label_set labels, char *out, size_t size)
     buf_fini(&text);
 }
 
+static bool sides_almost_equal(const struct histogram *want, const struct histogram *got,
+                               bool is_negative)
+{
+    struct histogram_walk walk_want, walk_got;
+
+    histogram_walk_init(&walk_want, want, is_negative);
+    histogram_walk_init(&walk_got, got, is_negative);
+    if (walk_want.bucket_count != walk_got.bucket_count)
+        return false;
+    while (histogram_walk_next(&walk_want)) {
+        if (!histogram_walk_next(&walk_got) || walk_want.index != walk_got.index ||
+            !check_almost_equal(walk_want.count, walk_got.count))
+            return false;
+    }
+    return true;
+}
+
+/* Empty buckets aside. */
+static bool histograms_almost_equal(const struct series_value *value, const struct histogram *got,
+                                    struct arena *arena)
+{
+    const struct histogram *want = histogram_compacted(arena, value->histogram);
+
+    got = histogram_compacted(arena, got);
+    return want->schema == got->schema && check_almost_equal(want->f.count, got->f.count) &&
+           check_almost_equal(want->sum, got->sum) && want->zero_threshold == got->zero_threshold &&
+           check_almost_equal(want->f.zero_count, got->f.zero_count) &&
+           histogram_bounds_eq(want, got) && sides_almost_equal(want, got, false) &&
+           sides_almost_equal(want, got, true) && (!value->has_hint || want->reset == got->reset);
+}
+
+static void print_value(struct buf *out, double v, const struct histogram *histogram)
+{
+    if (histogram != NULL)
+        histogram_literal_print(out, histogram);
+    else
+        buf_printf(out, "%.17g", v);
+}
+
+static bool check_point(const struct series_value *want, const struct query_point *got,
+                        const char *name, char fault[FAULT_SIZE])
+{
+    struct arena arena;
+    struct buf texts[2];
+    bool is_equal;
+
+    arena_init(&arena, NULL, 0);
+    is_equal = want->histogram == NULL ? got->histogram == NULL : got->histogram != NULL;
+    if (is_equal)
+        is_equal = want->histogram == NULL ? check_almost_equal(want->v, got->v)
+                                           : histograms_almost_equal(want, got->histogram, &arena);
+    arena_fini(&arena);
+    if (is_equal)
+        return true;
+    buf_init(&texts[0], 1 << 16);
+    buf_init(&texts[1], 1 << 16);
+    print_value(&texts[0], got->v, got->histogram);
+    print_value(&texts[1], want->v, want->histogram);
+    snprintf(fault, FAULT_SIZE, "%s: %.*s at %lld ms, expected %.*s", name,
+             SLICE_ARG(buf_slice(&texts[0])), (long long)got->t_ms,
+             SLICE_ARG(buf_slice(&texts[1])));
+    buf_fini(&texts[0]);
+    buf_fini(&texts[1]);
+    return false;
+}
+
 static bool check_points(const struct eval_case *test, const struct series_line *want,
                          const struct query_series *got, char fault[FAULT_SIZE])
 {
@@ -141,12 +210,8 @@ static bool check_points(const struct eval_case *test, const struct series_line 
                      (long long)t_ms, want->values[i].v);
             return false;
         }
-        if (got->points[point].histogram != NULL ||
-            !check_almost_equal(want->values[i].v, got->points[point].v)) {
-            snprintf(fault, FAULT_SIZE, "%s: %.17g at %lld ms, expected %.17g", name,
-                     got->points[point].v, (long long)got->points[point].t_ms, want->values[i].v);
+        if (!check_point(&want->values[i], &got->points[point], name, fault))
             return false;
-        }
         point++;
     }
     if (point != got->point_count) {
@@ -177,10 +242,6 @@ static bool check_series(const struct eval_case *test, const struct query_result
         const struct query_series *got = NULL;
         uint32_t at = 0;
 
-        if (want->has_histograms) {
-            snprintf(fault, FAULT_SIZE, "native histograms are not supported yet");
-            return false;
-        }
         if (!expects_points(want))
             continue;
         for (uint32_t k = 0; k < result->series_count && got == NULL; k++) {

@@ -11,6 +11,7 @@
 #include "base/time_text.h"
 #include "promql/engine.h"
 #include "promql/lexer.h"
+#include "promqltest/nhcb.h"
 #include "promqltest/script_internal.h"
 
 enum { SCRIPT_SIZE_MAX = 64 << 20, SAMPLES_MAX = 10000 };
@@ -24,7 +25,6 @@ struct script {
     struct arena arena; /* of one block */
     struct mem_source *source;
     struct promql_engine *engine;
-    bool has_histograms; /* loaded since the last clear, and left out */
 };
 
 static bool is_blank(char c)
@@ -110,13 +110,28 @@ static bool report(struct script *script, uint32_t line, const char *fault)
 
 /* ---- load ---- */
 
+static void add_line(struct script *script, const struct series_line *line, int64_t step_ms)
+{
+    for (uint32_t i = 0; i < line->count; i++) {
+        const struct series_value *value = &line->values[i];
+
+        if (value->is_gap)
+            continue;
+        if (value->histogram != NULL)
+            mem_source_add_histogram(script->source, line->labels, (int64_t)i * step_ms,
+                                     value->histogram);
+        else
+            mem_source_add(script->source, line->labels, (int64_t)i * step_ms, value->v);
+    }
+}
+
 static bool run_load(struct script *script, struct slice command)
 {
+    const bool with_nhcb = slice_has_prefix(command, SLICE("load_with_nhcb"));
+    struct nhcb_load nhcb = {.arena = &script->arena};
     struct slice line;
     int64_t step_ms;
 
-    if (strncmp(command.data, "load_with_nhcb", 14) == 0)
-        script->has_histograms = true;
     next_word(&command);
     if (!parse_ms(command, &step_ms))
         return report(script, script->line, "load needs a duration");
@@ -126,15 +141,14 @@ static bool run_load(struct script *script, struct slice command)
 
         if (series_line_parse(&script->arena, line, &series, &info) != ERR_OK)
             return report(script, script->line, info.message);
-        script->has_histograms |= series.has_histograms;
-        if (series.has_histograms || series.is_start_times)
+        if (series.is_start_times)
             continue;
-        for (uint32_t i = 0; i < series.count; i++) {
-            if (!series.values[i].is_gap)
-                mem_source_add(script->source, series.labels, (int64_t)i * step_ms,
-                               series.values[i].v);
-        }
+        add_line(script, &series, step_ms);
+        if (with_nhcb)
+            nhcb_load_take(&nhcb, &series);
     }
+    if (!nhcb_load_finish(&nhcb, script->source, step_ms))
+        return report(script, script->line, "classic histograms that cannot be converted");
     return true;
 }
 
@@ -401,8 +415,6 @@ static bool run_case(struct script *script, const struct eval_case *test, char f
         return false;
     if (err != ERR_OK || expects_failure(test))
         return true;
-    if (script->has_histograms && strstr(info.message, "histogram") != NULL)
-        return false;
     if (!check_result(test, &result, fault))
         return false;
     if (!test->is_range && !test->has_string && !speaks_of_range(test->expr) &&
@@ -444,7 +456,6 @@ static bool run_command(struct script *script, struct slice line)
 
     if (slice_eq_cstr(word, "clear")) {
         mem_source_clear(script->source);
-        script->has_histograms = false;
         return true;
     }
     if (slice_has_prefix(word, SLICE("load")))

@@ -31,7 +31,7 @@ struct eval_case {
     uint32_t series_count, series_cap;
 };
 
-enum { FAULT_SIZE = 512 };
+enum { FAULT_SIZE = 1024 };
 
 /* Both write what is wrong into fault; true if nothing is. */
 bool check_result(const struct eval_case *test, const struct query_result *result,

@@ -5,6 +5,7 @@
 #include "base/time_text.h"
 #include "model/sample.h"
 #include "promql/parser.h"
+#include "promqltest/histogram_literal.h"
 
 enum { VALUES_MAX = 10000000 };
 
@@ -113,6 +114,42 @@ static bool parse_times(struct slice text, uint64_t *times)
            number_parse_uint64(slice_skip(text, 1), times) == ERR_OK && *times < VALUES_MAX;
 }
 
+/* H  HxN  H+IxN  H-IxN */
+static enum err parse_histograms(struct arena *arena, struct slice text, struct series_line *out)
+{
+    struct histogram_literal base, step;
+    struct series_value value = {0};
+    uint64_t times = 0;
+    bool has_step, is_minus;
+    enum err err = ERR_OK;
+
+    if (!histogram_literal_parse(arena, text, &base))
+        return ERR_BAD_INPUT;
+    text = slice_skip(text, base.len);
+    has_step = text.len > 0 && text.data[0] != 'x';
+    is_minus = has_step && text.data[0] == '-';
+    value.has_hint = base.has_hint;
+    if (has_step) {
+        if ((!is_minus && text.data[0] != '+') ||
+            !histogram_literal_parse(arena, slice_skip(text, 1), &step))
+            return ERR_BAD_INPUT;
+        text = slice_skip(text, step.len + 1);
+        value.has_hint = step.has_hint;
+    }
+    if (text.len > 0 ? !parse_times(text, &times) : has_step)
+        return ERR_BAD_INPUT;
+    value.histogram = base.histogram;
+    for (uint64_t i = 0; i <= times && err == ERR_OK; i++) {
+        err = add_value(arena, out, value);
+        if (has_step && i < times)
+            value.histogram =
+                histogram_literal_step(arena, value.histogram, step.histogram, is_minus);
+        if (value.histogram == NULL)
+            return ERR_BAD_INPUT;
+    }
+    return err;
+}
+
 /* _  _xN  stale  a  axN  a+bxN  a-bxN */
 static enum err parse_value(struct arena *arena, struct slice text, struct series_line *out)
 {
@@ -172,15 +209,16 @@ enum err series_line_parse(struct arena *arena, struct slice line, struct series
 
         while (at < line.len && (line.data[at] == ' ' || line.data[at] == '\t'))
             at++;
-        for (end = at; end < line.len && line.data[end] != ' ' && line.data[end] != '\t';)
-            end++;
+        for (end = at; end < line.len && line.data[end] != ' ' && line.data[end] != '\t';) {
+            const size_t len = histogram_literal_len(slice_skip(line, end));
+
+            end += len == 0 ? 1 : len;
+        }
         if (end == at)
             break;
-        if (end - at >= 2 && line.data[at] == '{' && line.data[at + 1] == '{') {
-            out->has_histograms = true;
-            return ERR_OK;
-        }
-        err = parse_value(arena, slice_of(line.data + at, end - at), out);
+        err = line.data[at] == '{'
+                  ? parse_histograms(arena, slice_of(line.data + at, end - at), out)
+                  : parse_value(arena, slice_of(line.data + at, end - at), out);
         if (err != ERR_OK)
             return err_set(info, err, "bad value \"%.*s\"", (int)(end - at), line.data + at);
         at = end;

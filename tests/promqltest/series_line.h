@@ -8,18 +8,20 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "model/histogram.h"
 #include "model/labels.h"
 
 struct series_value {
     bool is_gap;
+    bool has_hint; /* the histogram's counter_reset_hint is written */
     double v;
+    const struct histogram *histogram; /* NULL: a float */
 };
 
 struct series_line {
     struct label_set labels;
     struct series_value *values;
     uint32_t count;
-    bool has_histograms; /* then the values are left out */
     bool is_start_times; /* metric@st ...: start timestamps of the line after it */
 };
 

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "model/histogram_math.h"
 
 struct mem_series {
     struct arena arena;
     struct label_set labels; /* in the arena */
     int64_t *t_ms;
     double *v;
+    const struct histogram **histograms; /* in the arena; NULL: a float */
     uint32_t count, cap;
 };
 
@@ -25,6 +27,8 @@ struct mem_cursor {
     const struct mem_series *series;
     int64_t t_max;
     uint32_t at;
+    struct arena *arena;
+    struct histogram *views; /* [SOURCE_BATCH] of the batch given last; made when needed */
 };
 
 struct mem_stream {
@@ -51,18 +55,55 @@ static uint32_t lower_bound(const struct mem_series *series, int64_t t_ms)
     return low;
 }
 
+/* What a storage knows of a counter's reset when it reads sample `at`. */
+static enum histogram_reset hint_of(const struct mem_series *series, uint32_t at)
+{
+    const struct histogram *before = at > 0 ? series->histograms[at - 1] : NULL;
+    struct histogram h = *series->histograms[at];
+
+    if (h.reset == HISTOGRAM_GAUGE)
+        return HISTOGRAM_GAUGE;
+    if (h.reset == HISTOGRAM_RESET_NO)
+        h.reset = HISTOGRAM_RESET_UNKNOWN;
+    if (before == NULL || before->reset == HISTOGRAM_GAUGE || histogram_is_stale(before) ||
+        histogram_is_stale(&h) || before->schema != h.schema ||
+        before->zero_threshold != h.zero_threshold || !histogram_bounds_eq(before, &h) ||
+        histogram_is_reset(&h, before))
+        return HISTOGRAM_RESET_UNKNOWN;
+    return HISTOGRAM_RESET_NO;
+}
+
 static bool cursor_next(struct sample_cursor *base, struct sample_columns *columns)
 {
     struct mem_cursor *cursor = (struct mem_cursor *)base;
     const struct mem_series *series = cursor->series;
 
     columns->count = 0;
-    columns->kind = SAMPLE_FLOAT;
     columns->start_t_ms = NULL;
     while (cursor->at < series->count && columns->count < SOURCE_BATCH &&
            series->t_ms[cursor->at] <= cursor->t_max) {
+        const struct histogram *h = series->histograms[cursor->at];
+        const enum sample_kind kind = h == NULL ? SAMPLE_FLOAT : SAMPLE_HISTOGRAM;
+
+        if (columns->count == 0)
+            columns->kind = kind;
+        else if (columns->kind != kind)
+            break;
         columns->t_ms[columns->count] = series->t_ms[cursor->at];
-        columns->v[columns->count++] = series->v[cursor->at++];
+        if (h == NULL) {
+            columns->v[columns->count++] = series->v[cursor->at++];
+            continue;
+        }
+        if (cursor->views == NULL)
+            cursor->views = ARENA_ARRAY(cursor->arena, struct histogram, SOURCE_BATCH);
+        if (cursor->views == NULL) {
+            cursor->cursor.err = ERR_LIMIT;
+            return false;
+        }
+        cursor->views[columns->count] = *h;
+        cursor->views[columns->count].reset = hint_of(series, cursor->at++);
+        columns->histograms[columns->count] = &cursor->views[columns->count];
+        columns->count++;
     }
     return columns->count > 0;
 }
@@ -95,7 +136,11 @@ static bool stream_next(struct series_stream *base, struct source_series *out)
             stream->stream.err = ERR_LIMIT;
             return false;
         }
-        *cursor = (struct mem_cursor){{&cursor_ops, ERR_OK}, series, stream->t_max, first};
+        cursor->cursor.ops = &cursor_ops;
+        cursor->series = series;
+        cursor->t_max = stream->t_max;
+        cursor->at = first;
+        cursor->arena = stream->ctx->arena;
         *out = (struct source_series){.labels = series->labels, .cursor = &cursor->cursor};
         return true;
     }
@@ -141,6 +186,7 @@ void mem_source_clear(struct mem_source *source)
     for (uint32_t i = 0; i < source->count; i++) {
         mem_free(source->series[i]->t_ms);
         mem_free(source->series[i]->v);
+        mem_free(source->series[i]->histograms);
         arena_fini(&source->series[i]->arena);
         mem_free(source->series[i]);
     }
@@ -201,26 +247,45 @@ static struct mem_series *get_series(struct mem_source *source, struct label_set
     return series;
 }
 
-void mem_source_add(struct mem_source *source, struct label_set labels, int64_t t_ms, double v)
+static void put_sample(struct mem_source *source, struct mem_series *series, int64_t t_ms, double v,
+                       const struct histogram *h)
 {
-    struct mem_series *series = get_series(source, labels);
-    uint32_t at = lower_bound(series, t_ms);
+    const uint32_t at = lower_bound(series, t_ms);
+    const bool is_new = at == series->count || series->t_ms[at] != t_ms;
 
-    if (at < series->count && series->t_ms[at] == t_ms) {
-        series->v[at] = v;
-        return;
-    }
-    if (series->count == series->cap) {
+    if (is_new && series->count == series->cap) {
         series->cap = series->cap == 0 ? 64 : series->cap * 2;
         series->t_ms = mem_realloc(series->t_ms, series->cap * sizeof(*series->t_ms));
         series->v = mem_realloc(series->v, series->cap * sizeof(*series->v));
+        series->histograms =
+            mem_realloc(series->histograms, series->cap * sizeof(*series->histograms));
     }
-    memmove(series->t_ms + at + 1, series->t_ms + at, (series->count - at) * sizeof(int64_t));
-    memmove(series->v + at + 1, series->v + at, (series->count - at) * sizeof(double));
+    if (is_new) {
+        const size_t behind = series->count - at;
+
+        memmove(series->t_ms + at + 1, series->t_ms + at, behind * sizeof(*series->t_ms));
+        memmove(series->v + at + 1, series->v + at, behind * sizeof(*series->v));
+        memmove(series->histograms + at + 1, series->histograms + at,
+                behind * sizeof(*series->histograms));
+        series->count++;
+        source->sample_count++;
+    }
     series->t_ms[at] = t_ms;
     series->v[at] = v;
-    series->count++;
-    source->sample_count++;
+    series->histograms[at] = h;
+}
+
+void mem_source_add(struct mem_source *source, struct label_set labels, int64_t t_ms, double v)
+{
+    put_sample(source, get_series(source, labels), t_ms, v, NULL);
+}
+
+void mem_source_add_histogram(struct mem_source *source, struct label_set labels, int64_t t_ms,
+                              const struct histogram *h)
+{
+    struct mem_series *series = get_series(source, labels);
+
+    put_sample(source, series, t_ms, 0, histogram_to_float(&series->arena, h));
 }
 
 struct source *mem_source_source(struct mem_source *source)
