@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "storage/block_chunk.h"
 #include "storage/block_internal.h"
 #include "storage/block_writer.h"
 #include "storage/sealed_json.h"
@@ -53,20 +52,22 @@ static enum err on_label_values(struct source *source, struct source_ctx *ctx, s
     return block_label_values(block_of(source), &query, fn, owner);
 }
 
-/* Exemplars and metadata have their keys in the format; nothing writes them yet. */
 static enum err on_exemplars(struct source *source, struct source_ctx *ctx,
                              struct matcher_list matchers, int64_t t_min, int64_t t_max,
                              source_exemplar_fn *fn, void *owner)
 {
-    (void)source, (void)ctx, (void)matchers, (void)t_min, (void)t_max, (void)fn, (void)owner;
-    return ERR_OK;
+    const struct source_query query = {
+        .ctx = ctx, .matchers = matchers, .t_min_ms = t_min, .t_max_ms = t_max};
+
+    return block_exemplars(block_of(source), &query, fn, owner);
 }
 
 static enum err on_metadata(struct source *source, struct source_ctx *ctx, struct slice metric,
                             source_metadata_fn *fn, void *owner)
 {
-    (void)source, (void)ctx, (void)metric, (void)fn, (void)owner;
-    return ERR_OK;
+    const struct source_query query = {.ctx = ctx, .name = metric};
+
+    return block_metadata(block_of(source), &query, fn, owner);
 }
 
 static enum err on_estimate(struct source *source, struct source_ctx *ctx,
@@ -153,6 +154,14 @@ enum err block_open(const struct block_options *options, struct ulid ulid, struc
     return ERR_OK;
 }
 
+enum err block_seek(struct sst_iter *iter, struct slice key, struct err_info *info)
+{
+    if (sst_iter_seek(iter, key))
+        return slice_eq(sst_iter_key(iter), key) ? ERR_OK : ERR_NOT_FOUND;
+    const enum err err = sst_iter_err(iter, info);
+    return err == ERR_OK ? ERR_NOT_FOUND : err;
+}
+
 struct block *block_ref(struct block *block)
 {
     const uint32_t before = atomic_fetch_add_explicit(&block->ref_count, 1, memory_order_relaxed);
@@ -182,106 +191,4 @@ const struct block_meta *block_get_meta(const struct block *block)
 struct source *block_source(struct block *block)
 {
     return &block->source;
-}
-
-/* ---- verify ---- */
-
-struct verify {
-    struct block *block;
-    struct buf text;
-    struct arena arena;
-    uint64_t series_count, chunk_count, sample_count; /* by the chunk lists */
-    uint64_t data_chunks, data_samples;               /* by the chunks */
-};
-
-static enum err verify_index_entry(struct verify *v, const struct block_index_key *key,
-                                   struct slice value, struct err_info *info)
-{
-    struct block_series series;
-    struct postings *postings;
-
-    if (key->kind == BLOCK_INDEX_SERIES) {
-        arena_reset(&v->arena);
-        if (block_parse_series(value, &v->arena, &series) != ERR_OK)
-            return block_corrupt(v->block, info, "series %u makes no sense", key->id);
-        v->series_count++;
-        v->chunk_count += series.chunk_count;
-        for (uint32_t i = 0; i < series.chunk_count; i++)
-            v->sample_count += series.chunks[i].count;
-    } else if (key->kind == BLOCK_INDEX_POSTINGS) {
-        if (postings_decode(value, UINT32_MAX, &postings) != ERR_OK)
-            return block_corrupt(v->block, info, "postings of label %.*s make no sense",
-                                 SLICE_ARG(key->name));
-        postings_free(postings);
-    }
-    return ERR_OK;
-}
-
-static enum err verify_chunk(struct verify *v, const struct block_data_key *key, struct slice value,
-                             struct err_info *info)
-{
-    struct block_chunk_reader reader;
-    int64_t t_ms[BLOCK_FRAME_COUNT_MAX];
-    double values[BLOCK_FRAME_COUNT_MAX];
-    uint32_t count;
-
-    if (key->kind != BLOCK_DATA_CHUNK)
-        return ERR_OK;
-    block_chunk_open(&reader, value, key->t_ms);
-    while (block_chunk_next(&reader, t_ms, values, &count))
-        v->data_samples += count;
-    v->data_chunks++;
-    if (reader.err != ERR_OK)
-        return block_corrupt(v->block, info, "a chunk of series %u makes no sense", key->id);
-    return ERR_OK;
-}
-
-static enum err verify_table(struct verify *v, struct sst_reader *table, struct err_info *info)
-{
-    struct sst_iter *iter = sst_iter_new(table);
-    enum err err = ERR_OK;
-    bool more = sst_iter_seek(iter, SLICE(""));
-
-    while (more && err == ERR_OK) {
-        struct block_index_key index_key;
-        struct block_data_key data_key;
-
-        if (table == v->block->index) {
-            err = block_key_parse_index(sst_iter_key(iter), &v->text, &index_key)
-                      ? verify_index_entry(v, &index_key, sst_iter_value(iter), info)
-                      : block_corrupt(v->block, info, "a key of the index makes no sense");
-        } else {
-            err = block_key_parse_data(sst_iter_key(iter), &v->text, &data_key)
-                      ? verify_chunk(v, &data_key, sst_iter_value(iter), info)
-                      : block_corrupt(v->block, info, "a key of the data makes no sense");
-        }
-        more = sst_iter_next(iter);
-    }
-    if (err == ERR_OK)
-        err = sst_iter_err(iter, info);
-    sst_iter_free(iter);
-    return err;
-}
-
-enum err block_verify(struct block *block, struct err_info *info)
-{
-    struct verify v = {.block = block};
-    enum err err = sst_reader_verify(block->index, info);
-
-    if (err == ERR_OK)
-        err = sst_reader_verify(block->data, info);
-    buf_init(&v.text, BLOCK_KEY_SIZE_MAX);
-    arena_init(&v.arena, NULL, 0);
-    if (err == ERR_OK)
-        err = verify_table(&v, block->index, info);
-    if (err == ERR_OK)
-        err = verify_table(&v, block->data, info);
-    if (err == ERR_OK &&
-        (v.series_count != block->meta.series_count || v.chunk_count != block->meta.chunk_count ||
-         v.sample_count != block->meta.sample_count || v.data_chunks != v.chunk_count ||
-         v.data_samples != v.sample_count))
-        err = block_corrupt(block, info, "index, data and meta.json count differently");
-    arena_fini(&v.arena);
-    buf_fini(&v.text);
-    return err;
 }

@@ -44,6 +44,3 @@ void block_doom(struct block *block);
 /* Borrowed; they live as long as the block. */
 const struct block_meta *block_get_meta(const struct block *block);
 struct source *block_source(struct block *block);
-
-/* Reads all of it: file checksums, then every key and value. For `verify` and tests. */
-enum err block_verify(struct block *block, struct err_info *info) MUST_USE;

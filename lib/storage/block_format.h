@@ -3,19 +3,25 @@
 
 /* What index.sst's values are; the writer and the reader share it. docs/formats/block.md.
  *
- *   SERIES: label count:uvarint (text(name) text(value)) ... | chunk count:uvarint chunk ...
+ *   SERIES: labels | chunk count:uvarint chunk ... | exemplars:uvarint (only if there are any)
+ *   labels: count:uvarint (text(name) text(value)) ...
  *   chunk:  first - last of the one before (0 at first):varint | last - first:uvarint |
  *           samples:uvarint | encoding:u8
  *   STATS:  version:u8 | series, chunks, samples:uvarint | label names:uvarint
  *           (text(name) values:uvarint) ...
- *   text:   length:uvarint bytes */
+ *   text:   length:uvarint bytes
+ *   METADATA:  count:uvarint (type:u8 text(unit) text(help)) ...
+ *   EXEMPLARS: (in data.sst) count:uvarint (t - t of the one before, 0 at first:varint | has_t:u8 |
+ *              v:u64 | labels) ... */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/endian.h"
 #include "base/slice.h"
 #include "base/varint.h"
+#include "model/sample.h"
 
 enum {
     BLOCK_STATS_VERSION = 1,
@@ -53,6 +59,34 @@ static inline bool block_format_take_text(struct slice *rest, struct slice *s)
     *s = slice_of(at.data, (size_t)len);
     *rest = slice_skip(at, (size_t)len);
     return true;
+}
+
+static inline void block_format_put_labels(struct buf *out, struct label_set labels)
+{
+    block_format_put_uint(out, labels.count);
+    for (uint32_t i = 0; i < labels.count; i++) {
+        block_format_put_text(out, labels.items[i].name);
+        block_format_put_text(out, labels.items[i].value);
+    }
+}
+
+/* Without its time. */
+static inline void block_format_put_exemplar(struct buf *out, const struct exemplar *exemplar)
+{
+    char bytes[9];
+
+    bytes[0] = exemplar->has_t;
+    endian_put_u64le(bytes + 1, sample_value_bits(exemplar->v));
+    buf_add(out, bytes, sizeof(bytes));
+    block_format_put_labels(out, exemplar->labels);
+}
+
+/* Without its metric. */
+static inline void block_format_put_metadata(struct buf *out, const struct metadata *metadata)
+{
+    buf_add_byte(out, (char)metadata->type);
+    block_format_put_text(out, metadata->unit);
+    block_format_put_text(out, metadata->help);
 }
 
 /* t_before: the last time of the chunk before, 0 at first; it becomes this one's. */

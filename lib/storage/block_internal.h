@@ -76,7 +76,10 @@ struct block_series {
     struct label_set labels;
     const struct block_chunk_ref *chunks;
     uint32_t chunk_count;
+    uint64_t exemplar_count;
 };
+/* Takes labels off the front of *rest, whatever they are. */
+enum err block_parse_labels(struct slice *rest, struct arena *arena, struct label_set *labels);
 enum err block_parse_series(struct slice value, struct arena *arena, struct block_series *series);
 /* Reads one; the iterator moves. is_next: it is the one after the iterator's present one. */
 enum err block_read_series(struct block_tenant *tenant, uint32_t id, struct slice *value,
@@ -88,6 +91,25 @@ enum err block_label_names(struct block *block, const struct source_query *query
                            source_text_fn *fn, void *owner);
 enum err block_label_values(struct block *block, const struct source_query *query,
                             source_text_fn *fn, void *owner);
+enum err block_exemplars(struct block *block, const struct source_query *query,
+                         source_exemplar_fn *fn, void *owner);
+/* Of the metric query->name; of all if that is empty. */
+enum err block_metadata(struct block *block, const struct source_query *query,
+                        source_metadata_fn *fn, void *owner);
+
+/* Calls fn for each exemplar in [t_min_ms, t_max_ms]; the arena is reset each time. */
+struct block_exemplar_walk {
+    struct label_set series;
+    int64_t t_min_ms, t_max_ms;
+    source_exemplar_fn *fn;
+    void *owner;
+};
+enum err block_walk_exemplars(struct slice value, const struct block_exemplar_walk *walk,
+                              struct arena *arena);
+/* Calls fn for each of what is said of a metric. */
+enum err block_walk_metadata(struct slice value, struct slice metric, source_metadata_fn *fn,
+                             void *owner);
+
 enum err block_estimate(struct block *block, const struct source_query *query,
                         struct source_estimate *estimate);
 
@@ -95,6 +117,9 @@ static inline struct block *block_of(struct source *source)
 {
     return CONTAINER_OF(source, struct block, source);
 }
+
+/* Puts the iterator on this very key. ERR_NOT_FOUND. */
+enum err block_seek(struct sst_iter *iter, struct slice key, struct err_info *info) MUST_USE;
 
 static inline bool block_overlaps(const struct block *block, int64_t t_min, int64_t t_max)
 {

@@ -104,30 +104,54 @@ void block_key_chunk(struct buf *key, struct slice tenant, uint32_t id, int64_t 
     buf_add(key, bytes, sizeof(bytes));
 }
 
+void block_key_exemplars(struct buf *key, struct slice tenant, uint32_t id)
+{
+    buf_reset(key);
+    block_key_put_text(key, tenant);
+    put_u32(key, id);
+    buf_add_byte(key, BLOCK_DATA_EXEMPLARS);
+}
+
+void block_key_metadata_tenant(struct buf *key, struct slice tenant)
+{
+    buf_reset(key);
+    buf_add_byte(key, (char)BLOCK_KEY_METADATA);
+    block_key_put_text(key, tenant);
+}
+
+void block_key_metadata(struct buf *key, struct slice tenant, struct slice metric)
+{
+    block_key_metadata_tenant(key, tenant);
+    block_key_put_text(key, metric);
+}
+
 /* Texts are taken as lengths first, since the buf may move while it grows. */
 bool block_key_parse_index(struct slice key, struct buf *text, struct block_index_key *out)
 {
+    uint8_t kind = BLOCK_INDEX_METADATA;
     size_t ends[3] = {0, 0, 0};
-    unsigned count = 1;
+    unsigned count = 2;
 
     buf_reset(text);
     *out = (struct block_index_key){0};
+    const bool is_metadata = key.len > 0 && (uint8_t)key.data[0] == BLOCK_KEY_METADATA;
+    if (is_metadata)
+        key = slice_skip(key, 1);
     if (!block_key_take_text(&key, text) || key.len == 0)
         return false;
     ends[0] = ends[1] = ends[2] = text->len;
-    const uint8_t kind = (uint8_t)key.data[0];
-    key = slice_skip(key, 1);
+    if (!is_metadata) {
+        kind = (uint8_t)key.data[0];
+        key = slice_skip(key, 1);
+        if (kind < BLOCK_INDEX_SERIES || kind > BLOCK_INDEX_STATS)
+            return false;
+        count = kind == BLOCK_INDEX_POSTINGS ? 3 : 1;
+    }
     if (kind == BLOCK_INDEX_SERIES) {
         if (key.len != 4)
             return false;
         out->id = endian_get_u32be(key.data);
         key = slice_skip(key, 4);
-    } else if (kind == BLOCK_INDEX_METADATA) {
-        count = 2;
-    } else if (kind == BLOCK_INDEX_POSTINGS) {
-        count = 3;
-    } else if (kind != BLOCK_INDEX_STATS) {
-        return false;
     }
     for (unsigned i = 1; i < count; i++) {
         if (!block_key_take_text(&key, text))

@@ -3,16 +3,18 @@
 
 /* Keys of a block's tables, in an order of bytes that is the order of what they say.
  *
- *   index: text(tenant) | kind | METADATA: text(metric)
- *                              | SERIES:   id:u32be
+ *   index: text(tenant) | kind | SERIES:   id:u32be
  *                              | POSTINGS: text(label name) text(label value)
  *                              | STATS
+ *          FF | text(tenant) text(metric)        metadata
  *   data:  text(tenant) | id:u32be | CHUNK: t:u64be, sign flipped
  *                                  | EXEMPLARS
  *
  * text(s) is s with 00 written as 00 FF, then 00 01: so a prefix sorts first and no text's key is
  * the prefix of another's. Series come before postings so that a writer can stream series while it
- * gathers postings. Numbers of the kinds are part of the format (docs/formats/block.md). */
+ * gathers postings; metadata comes last of all, since it may come in while any tenant is written
+ * (no tenant's name begins with FF). Numbers of the kinds are part of the format
+ * (docs/formats/block.md). */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,10 +22,13 @@
 #include "base/buf.h"
 #include "base/slice.h"
 
-enum { BLOCK_KEY_SIZE_MAX = 4 << 20 };
+enum {
+    BLOCK_KEY_SIZE_MAX = 4 << 20,
+    BLOCK_KEY_METADATA = 0xff, /* the first byte of metadata's keys */
+};
 
 enum block_index_kind {
-    BLOCK_INDEX_METADATA = 1,
+    BLOCK_INDEX_METADATA = 1, /* not in the key: FF says it */
     BLOCK_INDEX_SERIES = 2,
     BLOCK_INDEX_POSTINGS = 3,
     BLOCK_INDEX_STATS = 4,
@@ -39,6 +44,10 @@ void block_key_postings(struct buf *key, struct slice tenant, struct slice name,
 /* The start of all postings keys of one label name. */
 void block_key_postings_name(struct buf *key, struct slice tenant, struct slice name);
 void block_key_chunk(struct buf *key, struct slice tenant, uint32_t id, int64_t t_ms);
+void block_key_exemplars(struct buf *key, struct slice tenant, uint32_t id);
+/* The start of all keys of a tenant's metadata; and one of them. */
+void block_key_metadata_tenant(struct buf *key, struct slice tenant);
+void block_key_metadata(struct buf *key, struct slice tenant, struct slice metric);
 
 /* Appends text(s). */
 void block_key_put_text(struct buf *key, struct slice s);

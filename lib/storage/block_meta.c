@@ -46,6 +46,10 @@ void block_meta_print(const struct block_meta *meta, struct buf *out)
     print_uint(&w, "numSeries", meta->series_count);
     print_uint(&w, "numChunks", meta->chunk_count);
     print_uint(&w, "numSamples", meta->sample_count);
+    print_uint(&w, "numHistogramSamples", meta->histogram_count);
+    print_uint(&w, "numExemplars", meta->exemplar_count);
+    json_member_int(&w, "minExemplarTime", meta->exemplar_t_min_ms);
+    json_member_int(&w, "maxExemplarTime", meta->exemplar_t_max_ms);
     json_close_object(&w);
     json_key(&w, "files");
     json_open_object(&w);
@@ -77,6 +81,10 @@ static void read_stats(struct sealed_json_reader *r, struct block_meta *meta)
     meta->series_count = sealed_json_uint(&inner, "numSeries");
     meta->chunk_count = sealed_json_uint(&inner, "numChunks");
     meta->sample_count = sealed_json_uint(&inner, "numSamples");
+    meta->histogram_count = sealed_json_uint(&inner, "numHistogramSamples");
+    meta->exemplar_count = sealed_json_uint(&inner, "numExemplars");
+    meta->exemplar_t_min_ms = sealed_json_int(&inner, "minExemplarTime");
+    meta->exemplar_t_max_ms = sealed_json_int(&inner, "maxExemplarTime");
     if (inner.bad != NULL && r->bad == NULL)
         r->bad = inner.bad;
 }

@@ -20,7 +20,10 @@ struct block_meta {
     int64_t t_min_ms, t_max_ms;               /* of the samples, both included */
     uint64_t watermark; /* sequence number of the newest transaction that can be in it */
     uint64_t series_count, chunk_count, sample_count;
-    char tenant[BLOCK_TENANT_SIZE]; /* terminated; empty: several */
+    uint64_t histogram_count; /* of the samples */
+    uint64_t exemplar_count;
+    int64_t exemplar_t_min_ms, exemplar_t_max_ms; /* if there are any */
+    char tenant[BLOCK_TENANT_SIZE];               /* terminated; empty: several */
     struct sst_sum index, data;
 };
 

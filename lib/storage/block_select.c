@@ -37,6 +37,7 @@ struct block_cursor {
     int64_t from_ms;    /* of the select or the last seek */
     size_t rest_offset; /* of reader.rest in the chunk's value */
     struct block_chunk_reader reader;
+    struct arena *arena; /* histograms and start times of a frame; NULL until a chunk has any */
 };
 
 static void stream_release(void *ptr)
@@ -94,6 +95,26 @@ static bool cursor_find_chunk(struct block_cursor *cursor, struct slice *value)
     return true;
 }
 
+static void release_arena(void *ptr)
+{
+    arena_fini(ptr);
+}
+
+/* An arena of the cursor's own, since its frames end with its next call. */
+static bool cursor_make_arena(struct block_cursor *cursor)
+{
+    struct source_ctx *ctx = cursor->stream->tenant->ctx;
+    struct arena *arena = ARENA_NEW(ctx->arena, struct arena);
+
+    if (arena == NULL)
+        return cursor_fail(cursor, ERR_LIMIT, "no memory to read a chunk");
+    arena_init(arena, ctx->budget, 0);
+    if (arena_on_reset(ctx->arena, release_arena, arena) != ERR_OK)
+        return cursor_fail(cursor, ERR_LIMIT, "no memory to read a chunk");
+    cursor->arena = arena;
+    return true;
+}
+
 static bool cursor_open_chunk(struct block_cursor *cursor)
 {
     const struct block_chunk_ref *chunk = &cursor->chunks[cursor->chunk_index];
@@ -102,7 +123,12 @@ static bool cursor_open_chunk(struct block_cursor *cursor)
 
     if (!cursor_find_chunk(cursor, &value))
         return false;
-    block_chunk_open(&cursor->reader, value, chunk->t_min_ms);
+    if (value.len == 0 || (uint8_t)value.data[0] != chunk->encoding)
+        return cursor_fail(cursor, ERR_CORRUPT, "a chunk has another encoding than its index");
+    if (cursor->arena == NULL && block_chunk_needs_arena(chunk->encoding) &&
+        !cursor_make_arena(cursor))
+        return false;
+    block_chunk_open(&cursor->reader, value, chunk->t_min_ms, cursor->arena);
     if (cursor->reader.err != ERR_OK)
         return cursor_fail(cursor, cursor->reader.err, "a chunk's encoding is not known");
     if (cursor->reader.count != chunk->count)
@@ -152,7 +178,7 @@ static bool cursor_next_frame(struct block_cursor *cursor, struct sample_columns
         if (!(cursor->in_chunk ? cursor_own_chunk(cursor) : cursor_open_chunk(cursor)))
             return false;
         const char *start = cursor->reader.rest.data;
-        if (block_chunk_next(&cursor->reader, columns->t_ms, columns->v, &columns->count)) {
+        if (block_chunk_next(&cursor->reader, columns)) {
             cursor->rest_offset += (size_t)(cursor->reader.rest.data - start);
             if (cursor->reader.read_count == cursor->reader.count &&
                 cursor->reader.last_t_ms != chunk->t_max_ms)
@@ -180,7 +206,13 @@ static void trim(struct sample_columns *columns, int64_t from_ms, int64_t t_max_
     columns->count = end - start;
     if (start > 0 && columns->count > 0) {
         memmove(columns->t_ms, columns->t_ms + start, columns->count * sizeof(columns->t_ms[0]));
-        memmove(columns->v, columns->v + start, columns->count * sizeof(columns->v[0]));
+        if (columns->kind == SAMPLE_FLOAT)
+            memmove(columns->v, columns->v + start, columns->count * sizeof(columns->v[0]));
+        else
+            memmove((void *)columns->histograms, (const void *)(columns->histograms + start),
+                    columns->count * sizeof(columns->histograms[0]));
+        if (columns->start_t_ms != NULL)
+            columns->start_t_ms += start;
     }
 }
 
@@ -190,8 +222,6 @@ static bool cursor_next(struct sample_cursor *base, struct sample_columns *colum
     struct block_stream *stream = cursor->stream;
     struct source_ctx *ctx = stream->tenant->ctx;
 
-    columns->kind = SAMPLE_FLOAT;
-    columns->start_t_ms = NULL;
     columns->count = 0;
     while (base->err == ERR_OK) {
         if (++stream->frames_read % CURSOR_CHECK_EVERY == 0) {
@@ -274,7 +304,7 @@ static bool stream_find(struct block_stream *stream, uint32_t id, struct slice *
 
 static bool chunks_overlap(const struct block_series *series, int64_t t_min_ms, int64_t t_max_ms)
 {
-    for (uint32_t i = 0; i < series->chunk_count; i++)
+    for (uint32_t i = 0; i < series->chunk_count; i++) /* none: it has exemplars only */
         if (series->chunks[i].t_min_ms <= t_max_ms && series->chunks[i].t_max_ms >= t_min_ms)
             return true;
     return false;

@@ -92,7 +92,7 @@ bool block_name_iter_next(struct block_name_iter *iter, struct slice *name, uint
 
 /* ---- series records ---- */
 
-static enum err parse_labels(struct slice *rest, struct arena *arena, struct label_set *out)
+enum err block_parse_labels(struct slice *rest, struct arena *arena, struct label_set *out)
 {
     const struct slice all = *rest;
     struct label *items;
@@ -103,14 +103,10 @@ static enum err parse_labels(struct slice *rest, struct arena *arena, struct lab
     items = ARENA_ARRAY(arena, struct label, count);
     if (items == NULL)
         return ERR_LIMIT;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++)
         if (!block_format_take_text(rest, &items[i].name) ||
             !block_format_take_text(rest, &items[i].value))
             return ERR_CORRUPT;
-        if (items[i].name.len == 0 || items[i].value.len == 0 ||
-            (i > 0 && slice_cmp(items[i - 1].name, items[i].name) >= 0))
-            return ERR_CORRUPT;
-    }
     /* One copy for all texts, then the slices moved over to it. */
     const struct slice copy = arena_copy(arena, slice_of(all.data, all.len - rest->len));
     if (copy.data == NULL)
@@ -123,17 +119,26 @@ static enum err parse_labels(struct slice *rest, struct arena *arena, struct lab
     return ERR_OK;
 }
 
+static bool is_series_set(struct label_set labels)
+{
+    for (uint32_t i = 0; i < labels.count; i++)
+        if (labels.items[i].name.len == 0 || labels.items[i].value.len == 0 ||
+            (i > 0 && slice_cmp(labels.items[i - 1].name, labels.items[i].name) >= 0))
+            return false;
+    return true;
+}
+
 enum err block_parse_series(struct slice value, struct arena *arena, struct block_series *series)
 {
     struct block_chunk_ref *chunks;
     int64_t t_before_ms = 0;
     uint64_t count;
-    enum err err = parse_labels(&value, arena, &series->labels);
+    const enum err err = block_parse_labels(&value, arena, &series->labels);
 
     if (err != ERR_OK)
         return err;
     /* A chunk takes at least four bytes. */
-    if (!varint_take_u64(&value, &count) || count == 0 || count > value.len / 4)
+    if (!is_series_set(series->labels) || !varint_take_u64(&value, &count) || count > value.len / 4)
         return ERR_CORRUPT;
     chunks = ARENA_ARRAY(arena, struct block_chunk_ref, count);
     if (chunks == NULL)
@@ -143,7 +148,11 @@ enum err block_parse_series(struct slice value, struct arena *arena, struct bloc
             (i > 0 && chunks[i].t_min_ms <= chunks[i - 1].t_max_ms))
             return ERR_CORRUPT;
     }
-    if (value.len != 0)
+    series->exemplar_count = 0;
+    if (value.len != 0 &&
+        (!varint_take_u64(&value, &series->exemplar_count) || series->exemplar_count == 0))
+        return ERR_CORRUPT;
+    if (value.len != 0 || (count == 0 && series->exemplar_count == 0))
         return ERR_CORRUPT;
     series->chunks = chunks;
     series->chunk_count = (uint32_t)count;

@@ -4,15 +4,10 @@
 static enum err write_samples(struct block_writer *writer, struct sample_cursor *cursor,
                               struct err_info *info)
 {
-    struct sample samples[SOURCE_BATCH];
     struct sample_columns columns;
 
     while (sample_cursor_next(cursor, &columns)) {
-        /* The head takes floats only, so far; a histogram here would be lost without a word. */
-        ASSERT(columns.kind == SAMPLE_FLOAT);
-        for (uint32_t i = 0; i < columns.count; i++)
-            samples[i] = (struct sample){columns.t_ms[i], columns.v[i]};
-        const enum err err = block_writer_samples(writer, samples, columns.count, info);
+        const enum err err = block_writer_columns(writer, &columns, info);
         if (err != ERR_OK)
             return err;
     }

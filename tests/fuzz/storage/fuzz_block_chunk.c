@@ -7,51 +7,93 @@
 #include "base/endian.h"
 #include "storage/block_chunk.h"
 
-static struct sample samples[BLOCK_CHUNK_COUNT_MAX];
+static int64_t t_ms[BLOCK_CHUNK_COUNT_MAX];
+static int64_t start_t_ms[BLOCK_CHUNK_COUNT_MAX];
+static double v[BLOCK_CHUNK_COUNT_MAX];
+static const struct histogram *histograms[BLOCK_CHUNK_COUNT_MAX];
 
-static uint32_t decode(struct block_chunk_reader *reader, bool skips)
+/* Reads all; histograms are copied into the arena. */
+static uint32_t decode(struct block_chunk_reader *reader, struct arena *copies)
 {
-    int64_t t_ms[BLOCK_FRAME_COUNT_MAX];
-    double v[BLOCK_FRAME_COUNT_MAX];
+    static struct sample_columns columns;
     uint32_t total = 0;
-    uint32_t count;
 
-    if (skips && reader->first_t_ms < INT64_MAX - 1000000)
-        block_chunk_skip(reader, reader->first_t_ms + 1000000);
-    while (block_chunk_next(reader, t_ms, v, &count)) {
-        ASSERT(total + count <= BLOCK_CHUNK_COUNT_MAX);
-        for (uint32_t i = 0; i < count; i++, total++) {
-            ASSERT(total == 0 || t_ms[i] > samples[total - 1].t_ms || skips);
-            samples[total] = (struct sample){t_ms[i], v[i]};
+    while (block_chunk_next(reader, &columns)) {
+        ASSERT(columns.count > 0);
+        ASSERT(total + columns.count <= BLOCK_CHUNK_COUNT_MAX);
+        for (uint32_t i = 0; i < columns.count; i++, total++) {
+            ASSERT(total == 0 || columns.t_ms[i] > t_ms[total - 1]);
+            t_ms[total] = columns.t_ms[i];
+            start_t_ms[total] = columns.start_t_ms == NULL ? 0 : columns.start_t_ms[i];
+            if (columns.kind == SAMPLE_FLOAT)
+                v[total] = columns.v[i];
+            else
+                histograms[total] = histogram_copy(copies, columns.histograms[i]);
         }
     }
     return total;
 }
 
+static void encode(struct buf *out, const struct block_chunk_reader *reader)
+{
+    struct block_chunk_samples samples = {
+        .count = reader->count, .t_ms = t_ms, .start_t_ms = start_t_ms};
+
+    if ((reader->encoding & ~BLOCK_CHUNK_STARTS) == BLOCK_CHUNK_FLOAT) {
+        samples.kind = SAMPLE_FLOAT;
+        samples.v = v;
+    } else {
+        samples.kind = SAMPLE_HISTOGRAM;
+        samples.histograms = histograms;
+    }
+    block_chunk_encode(out, &samples);
+    ASSERT(out->err == ERR_OK);
+}
+
+static void check_again(const struct block_chunk_reader *first, struct arena *arena)
+{
+    struct block_chunk_reader reader;
+    struct buf bytes[2];
+    struct arena copies;
+
+    buf_init(&bytes[0], 64 << 20);
+    buf_init(&bytes[1], 64 << 20);
+    arena_init(&copies, NULL, 0);
+    encode(&bytes[0], first);
+    block_chunk_open(&reader, buf_slice(&bytes[0]), first->first_t_ms, arena);
+    ASSERT(decode(&reader, &copies) == first->count);
+    ASSERT(reader.err == ERR_OK);
+    encode(&bytes[1], &reader);
+    ASSERT(slice_eq(buf_slice(&bytes[0]), buf_slice(&bytes[1])));
+    buf_fini(&bytes[0]);
+    buf_fini(&bytes[1]);
+    arena_fini(&copies);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct sample first[BLOCK_CHUNK_COUNT_MAX];
     struct block_chunk_reader reader;
-    struct buf again;
+    struct arena arena;
+    struct arena copies;
 
     if (size < 8)
         return 0;
     const int64_t first_t_ms = (int64_t)endian_get_u64le(data);
     const struct slice bytes = slice_of(data + 8, size - 8);
-    block_chunk_open(&reader, bytes, first_t_ms);
-    (void)decode(&reader, true);
-    block_chunk_open(&reader, bytes, first_t_ms);
-    const uint32_t count = decode(&reader, false);
-    if (reader.err != ERR_OK || count == 0)
-        return 0;
-    ASSERT(count == reader.count);
-    memcpy(first, samples, count * sizeof(first[0]));
-    buf_init(&again, BLOCK_CHUNK_SIZE_MAX);
-    block_chunk_encode(&again, first, count);
-    ASSERT(again.err == ERR_OK);
-    block_chunk_open(&reader, buf_slice(&again), first_t_ms);
-    ASSERT(decode(&reader, false) == count);
-    ASSERT(memcmp(first, samples, count * sizeof(first[0])) == 0);
-    buf_fini(&again);
+    arena_init(&arena, NULL, 256 << 20);
+    arena_init(&copies, NULL, 0);
+    block_chunk_open(&reader, bytes, first_t_ms, &arena);
+    if (first_t_ms < INT64_MAX - 1000000)
+        block_chunk_skip(&reader, first_t_ms + 1000000);
+    (void)decode(&reader, &copies);
+    arena_reset(&copies);
+    block_chunk_open(&reader, bytes, first_t_ms, &arena);
+    const uint32_t count = decode(&reader, &copies);
+    if (reader.err == ERR_OK && count > 0) {
+        ASSERT(count == reader.count);
+        check_again(&reader, &arena);
+    }
+    arena_fini(&arena);
+    arena_fini(&copies);
     return 0;
 }

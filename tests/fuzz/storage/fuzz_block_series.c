@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     arena_init(&arena, NULL, 64 << 20);
     if (block_parse_series(slice_of(data, size), &arena, &series) == ERR_OK) {
-        ASSERT(series.chunk_count > 0);
+        ASSERT(series.chunk_count > 0 || series.exemplar_count > 0);
         for (uint32_t i = 1; i < series.labels.count; i++)
             ASSERT(slice_cmp(series.labels.items[i - 1].name, series.labels.items[i].name) < 0);
         for (uint32_t i = 0; i < series.chunk_count; i++) {

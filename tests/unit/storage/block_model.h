@@ -94,6 +94,19 @@ static inline void model_fini(struct model *m)
 /* Which of the model's samples go into a block. */
 typedef bool model_pick_fn(void *owner, uint32_t series, const struct sample *sample);
 
+/* One float sample to the series begun last. */
+static inline enum err model_put(struct block_writer *w, const struct sample *sample,
+                                 struct err_info *info)
+{
+    static struct sample_columns columns;
+
+    columns.count = 1;
+    columns.kind = SAMPLE_FLOAT;
+    columns.t_ms[0] = sample->t_ms;
+    columns.v[0] = sample->v;
+    return block_writer_columns(w, &columns, info);
+}
+
 static inline enum err model_write(const struct model *m, struct block_writer *w,
                                    model_pick_fn *pick, void *owner, struct err_info *info)
 {
@@ -103,7 +116,7 @@ static inline enum err model_write(const struct model *m, struct block_writer *w
 
         for (uint32_t j = 0; j < s->count && err == ERR_OK; j++)
             if (pick == NULL || pick(owner, i, &s->samples[j]))
-                err = block_writer_samples(w, &s->samples[j], 1, info);
+                err = model_put(w, &s->samples[j], info);
         if (err != ERR_OK)
             return err;
     }

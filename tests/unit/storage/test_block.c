@@ -5,6 +5,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "storage/block.h"
+#include "storage/block_verify.h"
 #include "support/temp_dir.h"
 
 struct fixture {
@@ -142,7 +143,7 @@ static void test_round_trip(void **state)
         assert_int_equal(m.count, meta.series_count);
         assert_int_equal(1, entry_count(&f));
         struct block *block = open_block(&f, meta.ulid);
-        check_err_info(ERR_OK, block_verify(block, &info), &info);
+        check_err_info(ERR_OK, block_verify(block, NULL, NULL, &info), &info);
         check_selects(&gen, &m, block);
         block_unref(block);
         model_fini(&m);
