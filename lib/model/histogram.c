@@ -187,6 +187,23 @@ bool histogram_is_stale(const struct histogram *h)
     return sample_value_is_stale(h->sum);
 }
 
+/* Upstream takes bounds inside a power of two from a table whose digits are a little off: this many
+ * units in the last place from 2^(i/256). The same bits matter where bounds are shown or compared.
+ */
+static const int8_t histogram_bound_ulps[1 << HISTOGRAM_SCHEMA_MAX] = {
+    0,  0,  0,  0,  0,  0,  -1, 0,  0,  0,  -1, 0,  0,  0,  0,  0,  0,  0,  -1, -2, 0,  0,  -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, 0,  0,  -1, 0,  0,  0,  -1, 0,  0,  -1, -1, -1, 0,  0,  -1, -1,
+    0,  0,  -1, -1, 0,  1,  -1, -1, 0,  0,  -1, -1, 0,  0,  -1, -1, 0,  0,  0,  0,  0,  0,  -1, -1,
+    -1, -1, -2, -2, -1, 0,  -2, -1, 0,  0,  -1, 0,  0,  0,  -1, 0,  0,  0,  0,  -1, 0,  0,  0,  0,
+    0,  0,  0,  -1, 0,  1,  0,  0,  -1, 0,  -2, -2, 0,  0,  -1, -1, 0,  -1, -1, -1, 0,  0,  -1, 0,
+    -1, 0,  -2, -2, -1, -1, -1, -1, -1, 0,  -1, 0,  -1, -1, -2, -2, -1, -1, -2, -1, -1, 0,  -1, -1,
+    -1, -1, -1, -1, -1, -1, -2, -1, -2, -1, -2, -2, -2, -1, -2, -2, 0,  0,  -1, -1, 0,  0,  -1, 0,
+    -1, -1, -2, -2, -1, 0,  -2, -2, -1, -1, -2, -2, -1, 0,  -1, -1, -2, -1, -2, -2, -1, -1, -2, -1,
+    -1, -1, -3, -2, -1, -1, -2, -1, -2, -2, -3, -2, -2, -2, -3, -2, -2, -2, -2, -2, -2, -2, -3, -3,
+    -3, -3, -4, -4, -3, -2, -4, -3, -1, -1, -2, -1, -1, -2, -2, -2, -2, -1, -3, -3, -1, -1, -2, -2,
+    -2, -1, -3, -2, -1, -1, -2, -2, -2, -2, -4, -3, -2, -2, -3, -3,
+};
+
 static double histogram_bound_custom(const struct histogram *h, int32_t index)
 {
     if (index < 0)
@@ -197,6 +214,7 @@ static double histogram_bound_custom(const struct histogram *h, int32_t index)
 double histogram_bound(const struct histogram *h, int32_t index)
 {
     int64_t exponent;
+    uint64_t bits;
     double bound;
 
     if (h->schema == HISTOGRAM_SCHEMA_CUSTOM)
@@ -209,8 +227,13 @@ double histogram_bound(const struct histogram *h, int32_t index)
         return ldexp(1, exponent < -2000 ? -2000 : exponent > 2000 ? 2000 : (int)exponent);
     }
     /* 2^(index / 2^schema), the whole part of the exponent apart, so that no digit is lost. */
+    const unsigned part = (unsigned)index & ((1u << h->schema) - 1);
+
     exponent = (int64_t)index >> h->schema;
-    bound = exp2((double)(index & ((1 << h->schema) - 1)) / (double)(1 << h->schema));
+    bound = exp2((double)part / (double)(1 << h->schema));
+    memcpy(&bits, &bound, sizeof(bits));
+    bits += (uint64_t)(int64_t)histogram_bound_ulps[part << (HISTOGRAM_SCHEMA_MAX - h->schema)];
+    memcpy(&bound, &bits, sizeof(bound));
     if (bound == 1 && exponent == DBL_MAX_EXP)
         return DBL_MAX;
     return ldexp(bound, exponent < -2000 ? -2000 : exponent > 2000 ? 2000 : (int)exponent);
