@@ -10,7 +10,7 @@ import sys
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-LIB = ["base", "model", "codec", "storage", "net", "promql", "template", "objstore", "config",
+LIB = ["base", "model", "codec", "promtsdb", "storage", "net", "promql", "template", "objstore", "config",
        "discovery", "remote", "cluster"]
 ROLES = ["scraper", "distributor", "ingester", "querier", "store_gateway", "compactor", "ruler",
          "alertmanager", "pushgateway"]
