@@ -122,6 +122,8 @@ static enum err distributor_begin(struct appender *appender, const struct append
 
     if (budgeted.budget == NULL)
         budgeted.budget = &distributor->budget;
+    if (budgeted.out_of_order_ms == 0)
+        budgeted.out_of_order_ms = atomic_load(&distributor->out_of_order_ms);
     err = appender_begin(distributor->options.ingester, &budgeted, &inner, info);
 
     if (err != ERR_OK) {
@@ -325,6 +327,11 @@ struct appender *distributor_appender(struct distributor *distributor)
 void distributor_add_routes(struct distributor *distributor, struct http_server *server)
 {
     receiver_add_routes(distributor->receiver, server);
+}
+
+void distributor_set_out_of_order(struct distributor *distributor, int64_t window_ms)
+{
+    atomic_store(&distributor->out_of_order_ms, window_ms);
 }
 
 void distributor_set_name_scheme(struct distributor *distributor, enum label_scheme scheme)

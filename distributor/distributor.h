@@ -62,3 +62,6 @@ void distributor_add_routes(struct distributor *distributor, struct http_server 
 /* The configuration was reloaded: names are checked by this scheme from now on, also of series that
  * are known by their bytes on the wire. */
 void distributor_set_name_scheme(struct distributor *distributor, enum label_scheme scheme);
+/* Transactions from now on may bring samples out of order that are at most so far behind the newest
+ * of their tenant; 0: none. */
+void distributor_set_out_of_order(struct distributor *distributor, int64_t window_ms);

@@ -22,6 +22,7 @@ struct distributor {
     struct limits limits;
     struct budget budget;    /* of writes under way */
     _Atomic int name_scheme; /* enum label_scheme */
+    _Atomic int64_t out_of_order_ms;
     struct log log;
     struct log_limiter refusal_limiter;
     struct distributor_metrics metrics;

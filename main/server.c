@@ -191,8 +191,10 @@ static enum err server_load_and_apply(struct server *server, struct err_info *in
         return err;
     if (server->querier != NULL)
         querier_set_evaluation_interval(server->querier, config->global.evaluation_interval_ms);
-    if (server->distributor != NULL)
+    if (server->distributor != NULL) {
         distributor_set_name_scheme(server->distributor, config->global.name_scheme);
+        distributor_set_out_of_order(server->distributor, config->out_of_order_window_ms);
+    }
     pthread_mutex_lock(&server->config_lock);
     old = server->config;
     server->config = config;
@@ -496,6 +498,8 @@ static enum err server_open_roles(struct server *server, struct err_info *info)
     if (err != ERR_OK)
         return err;
     server_make_distributor(server);
+    if (server->distributor != NULL)
+        distributor_set_out_of_order(server->distributor, server->config->out_of_order_window_ms);
     server_make_querier(server);
     err = server_make_scraper(server, info);
     if (err == ERR_OK && server->scraper != NULL)

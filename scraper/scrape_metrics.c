@@ -79,8 +79,9 @@ void scrape_metrics_count(struct scrape_metrics *metrics, const struct append_re
 {
     metric_add(&metrics->out_of_order, result->counts[APPEND_OUT_OF_ORDER]);
     metric_add(&metrics->duplicates, result->counts[APPEND_DUPLICATE]);
-    metric_add(&metrics->out_of_bounds,
-               (uint64_t)result->counts[APPEND_TOO_OLD] + result->counts[APPEND_TOO_NEW]);
+    metric_add(&metrics->out_of_bounds, (uint64_t)result->counts[APPEND_TOO_OLD] +
+                                            result->counts[APPEND_OUT_OF_WINDOW] +
+                                            result->counts[APPEND_TOO_NEW]);
     for (int i = 0; i < APPEND_VERDICT_COUNT; i++)
         if (metrics->refused_by[i] != NULL && i != APPEND_UNKNOWN_REF)
             metric_add(metrics->refused_by[i], result->counts[i]);

@@ -51,7 +51,7 @@ static enum err check_tsdb(struct schema_ctx *ctx, struct schema_value *value)
 }
 
 static const struct schema_field tsdb_fields[] = {
-    DURATION_FIELD("out_of_order_time_window"),
+    DURATION_FIELD("out_of_order_time_window", .flags = SCHEMA_SERVED),
     FLOAT_FIELD("stale_series_compaction_threshold"),
     STRUCT_FIELD("chunk_encoding", &encoding_type),
     STRUCT_FIELD("retention", &retention_type),
@@ -64,7 +64,7 @@ static const struct schema_type exemplars_type = {.name = "exemplars",
                                                   SCHEMA_FIELDS(exemplars_fields)};
 
 static const struct schema_field storage_fields[] = {
-    STRUCT_FIELD("tsdb", &tsdb_type),
+    STRUCT_FIELD("tsdb", &tsdb_type, .flags = SCHEMA_SERVED),
     STRUCT_FIELD("exemplars", &exemplars_type, .flags = SCHEMA_OPTIONAL),
 };
 const struct schema_type prometheus_schema_storage_type = {.name = "storage",

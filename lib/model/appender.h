@@ -34,6 +34,8 @@ struct append_options {
     uint64_t deadline_ns;  /* monotonic; 0: none */
     struct budget *budget; /* borrowed; may be NULL */
     bool tells_left_out;   /* the result names the items that were taken and not stored anew */
+    /* How far behind the tenant's newest time samples may come out of order; 0: none does. */
+    int64_t out_of_order_ms;
 };
 
 /* name, whether a sender that repeats the sample may succeed, label value for counters, text */
@@ -44,6 +46,7 @@ struct append_options {
     XX(OUT_OF_ORDER, false, "out_of_order", "out of order sample")                                 \
     XX(DUPLICATE, false, "duplicate", "duplicate sample for timestamp")                            \
     XX(TOO_OLD, false, "too_old", "out of bounds")                                                 \
+    XX(OUT_OF_WINDOW, false, "out_of_window", "too old sample")                                    \
     XX(TOO_NEW, false, "too_new", "too far in the future")                                         \
     XX(BAD_LABELS, false, "bad_labels", "invalid labels")                                          \
     XX(BAD_HISTOGRAM, false, "bad_histogram", "invalid native histogram")                          \

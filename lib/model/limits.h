@@ -27,7 +27,9 @@ struct limits {
     double sample_rate_max;              /* per second */
     double sample_burst_max;
     int64_t future_ms_max; /* how far ahead of the clock a sample may be; enforced: distributor */
-    int64_t out_of_order_ms_max; /* how far behind the newest; 0: none is taken */
+    /* how far behind the newest; 0: none is taken; enforced: storage, by the configuration file's
+     * out_of_order_time_window */
+    int64_t out_of_order_ms_max;
     /* reads */
     uint64_t query_sample_count_max; /* held at a time */
     uint64_t query_series_count_max;

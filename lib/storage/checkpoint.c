@@ -132,6 +132,7 @@ void checkpoint_put_series(struct buf *buf, const struct checkpoint_series *seri
     buf_add(buf, &series->v_bits, sizeof(series->v_bits));
     put_text(buf, series->open);
     put_u64(buf, series->chunk_count);
+    put_u64(buf, series->late_count);
 }
 
 void checkpoint_put_chunk(struct buf *buf, const struct checkpoint_chunk *chunk)
@@ -206,7 +207,8 @@ static enum err read_pairs(struct reader *r, const struct checkpoint_visitor *vi
 }
 
 static enum err read_chunks(struct reader *r, const struct checkpoint_visitor *visitor,
-                            uint32_t count)
+                            uint32_t count,
+                            enum err (*on_chunk)(void *, const struct checkpoint_chunk *))
 {
     enum err err = ERR_OK;
 
@@ -217,7 +219,7 @@ static enum err read_chunks(struct reader *r, const struct checkpoint_visitor *v
         chunk.span_ms = (uint32_t)get_u64(r, "chunk span", UINT32_MAX);
         chunk.bytes = get_bytes(r, "chunk bytes");
         if (r->bad == NULL)
-            err = visitor->on_chunk(visitor->owner, &chunk);
+            err = on_chunk(visitor->owner, &chunk);
     }
     return r->bad != NULL ? ERR_CORRUPT : err;
 }
@@ -243,10 +245,13 @@ static enum err read_series(struct reader *r, const struct checkpoint_visitor *v
     r->rest = slice_skip(r->rest, sizeof(series.v_bits));
     series.open = get_bytes(r, "open chunk");
     series.chunk_count = (uint32_t)get_u64(r, "chunk count", UINT32_MAX);
+    series.late_count = (uint32_t)get_u64(r, "count of chunks out of order", UINT32_MAX);
     if (r->bad != NULL)
         return ERR_CORRUPT;
     err = visitor->on_series(visitor->owner, &series);
-    return err == ERR_OK ? read_chunks(r, visitor, series.chunk_count) : err;
+    if (err == ERR_OK)
+        err = read_chunks(r, visitor, series.chunk_count, visitor->on_chunk);
+    return err == ERR_OK ? read_chunks(r, visitor, series.late_count, visitor->on_late_chunk) : err;
 }
 
 static enum err read_slab(struct reader *r, const struct checkpoint_visitor *visitor)

@@ -76,7 +76,7 @@ struct checkpoint_chunk {
     struct slice bytes;
 };
 
-/* Followed by its chunks: the sealed ones, oldest first, then the open one. */
+/* Followed by its chunks: the sealed ones, oldest first, then those of samples out of order. */
 struct checkpoint_series {
     uint32_t slot; /* within the slab */
     uint32_t gen;
@@ -86,6 +86,7 @@ struct checkpoint_series {
     int64_t t_ms; /* newest, and its value's bits */
     uint64_t v_bits;
     uint32_t chunk_count; /* sealed */
+    uint32_t late_count;  /* of samples out of order */
     struct slice open;    /* empty: none */
 };
 
@@ -108,6 +109,8 @@ struct checkpoint_visitor {
     enum err (*on_series)(void *owner, const struct checkpoint_series *series);
     /* series->chunk_count times after on_series. */
     enum err (*on_chunk)(void *owner, const struct checkpoint_chunk *chunk);
+    /* Then series->late_count times. */
+    enum err (*on_late_chunk)(void *owner, const struct checkpoint_chunk *chunk);
     enum err (*on_end)(void *owner, uint64_t series_count);
     void *owner;
 };

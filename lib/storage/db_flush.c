@@ -214,17 +214,15 @@ static enum err flush_one(struct flush_run *run, int64_t t_min_ms, int64_t t_end
 static enum err flush_windows(struct flush_run *run, uint32_t *count, struct err_info *info)
 {
     struct db *db = run->db;
-    const struct head_due_options due = {.all = run->options->all};
-    int64_t t_before_ms = INT64_MIN;
+    struct head_due_options due = {.all = run->options->all};
     int64_t t_min_ms;
     int64_t t_end_ms;
     enum err err = settle_catalog(db, info);
 
     while (err == ERR_OK && head_flush_due(db->head, &due, &t_min_ms, &t_end_ms)) {
-        /* Windows come oldest first; one that comes again got samples meanwhile, and can wait. */
-        if (t_end_ms <= t_before_ms)
-            break;
-        t_before_ms = t_end_ms;
+        /* Windows come oldest first; one that got samples meanwhile can wait. */
+        due.after_ms = t_end_ms;
+        due.has_after = true;
         if (run_is_cancelled(run))
             return err_set(info, ERR_CANCELLED, "flush cancelled");
         err = flush_one(run, t_min_ms, t_end_ms, info);

@@ -43,7 +43,7 @@ static double read_samples(const void *metrics)
 
 static double read_t_min(const void *metrics)
 {
-    return (double)atomic_load(&head_of_metrics(metrics)->t_min_ms);
+    return (double)head_t_min(head_of_metrics(metrics));
 }
 
 static double read_t_max(const void *metrics)
@@ -83,7 +83,7 @@ static uint64_t head_memory_bytes(const struct head *head)
     const uint64_t slabs = (atomic_load(&head->slot_end) + HEAD_SLAB_SLOTS - 1) / HEAD_SLAB_SLOTS;
 
     return head_chunk_bytes(head) + head_index_bytes(head) + slabs * sizeof(struct head_slab) +
-           atomic_load(&head->label_bytes);
+           atomic_load(&head->label_bytes) + atomic_load(&head->ooo_bytes);
 }
 
 static double read_chunk_bytes(const void *metrics)
@@ -144,6 +144,12 @@ static const struct metric_desc head_metric_descs[] = {
      .fixed = "type=\"float\"",
      .help = "Total number of out of bound samples ingestion failed attempts with out of order "
              "support disabled."},
+    {"prometheus_tsdb_head_out_of_order_samples_appended_total", METRIC_COUNTER, OF(late_appended),
+     .fixed = "type=\"float\"", .help = "Total number of appended out of order samples."},
+    {"prometheus_tsdb_too_old_samples_total", METRIC_COUNTER, OF(too_old),
+     .fixed = "type=\"float\"",
+     .help = "Total number of out of order samples ingestion failed attempts with out of support "
+             "enabled, but sample outside of time window."},
     {"prometheus_tsdb_checkpoint_creations_total", METRIC_COUNTER, OF(checkpoints),
      .help = "Total number of checkpoint creations attempted."},
     {"prometheus_tsdb_checkpoint_creations_failed_total", METRIC_COUNTER, OF(checkpoints_failed),
@@ -216,6 +222,9 @@ static struct head *head_new(const struct head_options *options)
     atomic_store(&head->t_min_ms, INT64_MAX);
     atomic_store(&head->t_max_ms, INT64_MIN);
     atomic_store(&head->t_min_next_ms, INT64_MAX);
+    atomic_store(&head->late_min_ms, INT64_MAX);
+    atomic_store(&head->late_flushed_ms, INT64_MIN);
+    atomic_store(&head->late_min_next_ms, INT64_MAX);
     head_series_init(head);
     head_apply_init(head);
     metric_register(options->registry, head_metric_descs, COUNT_OF(head_metric_descs),
@@ -447,7 +456,7 @@ void head_get_stats(struct head *head, struct head_stats *stats)
                                  .samples = atomic_load(&head->sample_count),
                                  .label_pairs = pairs,
                                  .tenants = atomic_load(&head->tenant_count),
-                                 .t_min_ms = atomic_load(&head->t_min_ms),
+                                 .t_min_ms = head_t_min(head),
                                  .t_max_ms = atomic_load(&head->t_max_ms),
                                  .memory_bytes = head_memory_bytes(head),
                                  .chunk_bytes = head_chunk_bytes(head),

@@ -105,8 +105,12 @@ enum err head_flush_drop(struct head_flush *flush, uint64_t deadline_ns) MUST_US
 void head_flush_close(struct head_flush *flush);
 
 /* The oldest window (aligned to the block range) that has samples in it and is due: the newest time
- * is at least half a block range behind its end. With `all`, the oldest that has samples. */
+ * is at least half a block range behind its end. Windows with nothing but samples out of order are
+ * due when others are, else once in a block range. With `all`, the oldest that has samples. A
+ * flush of several windows says where the last one ended, so that none comes twice. */
 struct head_due_options {
+    int64_t after_ms; /* with has_after: windows from here on */
+    bool has_after;
     bool all;
 };
 bool head_flush_due(struct head *head, const struct head_due_options *options, int64_t *t_min_ms,

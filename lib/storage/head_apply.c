@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/head_apply.h"
+
 #include "base/mem.h"
+#include "model/order.h"
+#include "storage/head_ooo.h"
 
 /* Applies durable records in the order of the log: judges each sample against its series, appends,
  * publishes the watermark, answers. One job at a time does it; replay uses the same code. */
@@ -79,16 +82,49 @@ static void apply_append(struct head_apply *apply, struct series_hot *hot,
     apply->t_max_ms = entry->t_ms > apply->t_max_ms ? entry->t_ms : apply->t_max_ms;
 }
 
+/* Upstream's rules, with and without an out-of-order window. With one, *is_late says that the
+ * sample goes apart from those in order; so does another value for the newest time. */
 static enum append_verdict apply_judge(const struct head_apply *apply, const struct series_hot *hot,
-                                       const struct head_entry *entry)
+                                       const struct head_entry *entry, bool *is_late)
 {
+    *is_late = false;
+    if (entry->t_ms >= apply->bound_ms) {
+        if (entry->t_ms > hot->t_ms)
+            return APPEND_OK;
+        if (entry->t_ms == hot->t_ms && entry->v_bits == hot->v_bits)
+            return APPEND_DUPLICATE_SAME;
+    }
+    if (apply->late_bound_ms != INT64_MAX) {
+        *is_late = true;
+        return entry->t_ms >= apply->late_bound_ms ? APPEND_OK : APPEND_OUT_OF_WINDOW;
+    }
     if (entry->t_ms < apply->bound_ms)
         return APPEND_TOO_OLD;
-    if (entry->t_ms > hot->t_ms)
+    return entry->t_ms < hot->t_ms ? APPEND_OUT_OF_ORDER : APPEND_DUPLICATE;
+}
+
+/* A sample that goes apart. */
+static enum append_verdict apply_late(struct head_apply *apply, uint32_t i,
+                                      const struct head_entry *entry)
+{
+    const struct series_hot *hot = &apply->slab->hot[i];
+    struct head_ooo_append append = {.sample = {entry->t_ms, entry->v_bits, apply->mark_seq}};
+    enum head_ooo_end end;
+
+    if (apply->replay && in_flushed_window(apply, entry->t_ms))
         return APPEND_OK;
-    if (entry->t_ms < hot->t_ms)
-        return APPEND_OUT_OF_ORDER;
-    return entry->v_bits == hot->v_bits ? APPEND_DUPLICATE_SAME : APPEND_DUPLICATE;
+    if (entry->t_ms == hot->t_ms && order_floats(sample_value_from_bits(hot->v_bits),
+                                                 sample_value_from_bits(entry->v_bits)) > 0)
+        return APPEND_OK; /* the newest in order wins wherever both are read */
+    end = head_ooo_append(apply->head, apply->slab, i, &append);
+    apply->chunks += append.chunks;
+    apply->late_settled += append.dropped;
+    if (end != HEAD_OOO_ADDED)
+        return end == HEAD_OOO_SAME ? APPEND_DUPLICATE_SAME : APPEND_OK;
+    apply->late_appended++;
+    apply->late_min_ms = entry->t_ms < apply->late_min_ms ? entry->t_ms : apply->late_min_ms;
+    apply->t_max_ms = entry->t_ms > apply->t_max_ms ? entry->t_ms : apply->t_max_ms;
+    return APPEND_OK;
 }
 
 static enum append_verdict apply_entry(struct head_apply *apply, const struct head_entry *entry)
@@ -97,6 +133,7 @@ static enum append_verdict apply_entry(struct head_apply *apply, const struct he
     struct series_hot *hot;
     enum append_verdict verdict;
     uint32_t state;
+    bool is_late;
 
     if (!apply_enter(apply, entry->ref.slot))
         return APPEND_UNKNOWN_REF;
@@ -109,9 +146,11 @@ static enum append_verdict apply_entry(struct head_apply *apply, const struct he
             apply->tenant->t_max_ms = entry->t_ms;
         return APPEND_OK; /* the checkpoint has judged it */
     }
-    verdict = apply_judge(apply, hot, entry);
+    verdict = apply_judge(apply, hot, entry, &is_late);
     if (verdict != APPEND_OK)
         return verdict;
+    if (__builtin_expect(is_late, 0))
+        return apply_late(apply, i, entry);
     if (entry->t_ms > apply->tenant->t_max_ms)
         apply->tenant->t_max_ms = entry->t_ms;
     apply_append(apply, hot, entry);
@@ -212,6 +251,8 @@ static void apply_count(struct head_apply *apply)
         metric_add(&metrics->out_of_order, counts[APPEND_OUT_OF_ORDER]);
     if (counts[APPEND_TOO_OLD] > 0)
         metric_add(&metrics->out_of_bound, counts[APPEND_TOO_OLD]);
+    if (counts[APPEND_OUT_OF_WINDOW] > 0)
+        metric_add(&metrics->too_old, counts[APPEND_OUT_OF_WINDOW]);
     if (counts[APPEND_DUPLICATE] > 0)
         metric_add(&metrics->duplicates, counts[APPEND_DUPLICATE]);
     if (counts[APPEND_UNKNOWN_REF] > 0)
@@ -236,6 +277,11 @@ enum err head_apply_record(struct head_apply *apply, struct slice payload)
     apply->bound_ms = HEAD_T_NONE + 1;
     if (apply->tenant->t_max_ms > HEAD_T_NONE + head->options.late_ms_max)
         apply->bound_ms = apply->tenant->t_max_ms - head->options.late_ms_max;
+    apply->late_bound_ms = INT64_MAX;
+    if (reader.out_of_order_ms > 0)
+        apply->late_bound_ms = apply->tenant->t_max_ms > HEAD_T_NONE + reader.out_of_order_ms
+                                   ? apply->tenant->t_max_ms - reader.out_of_order_ms
+                                   : HEAD_T_NONE + 1;
     for (int i = 0; i < APPEND_VERDICT_COUNT; i++)
         apply->counts[i] = 0;
     apply->item = 0;
@@ -276,16 +322,24 @@ void head_apply_publish(struct head_apply *apply)
 {
     struct head *head = apply->head;
 
-    atomic_fetch_add(&head->sample_count, apply->appended);
+    atomic_fetch_add(&head->sample_count,
+                     apply->appended + apply->late_appended - apply->late_settled);
     atomic_fetch_add(&head->chunk_count, apply->chunks);
     metric_add(&head->metrics.chunks_created, apply->chunks);
-    if (!apply->replay)
-        metric_add(&head->metrics.samples_appended, apply->appended);
+    if (!apply->replay) {
+        metric_add(&head->metrics.samples_appended, apply->appended + apply->late_appended);
+        metric_add(&head->metrics.late_appended, apply->late_appended);
+    }
     if (apply->appended > 0) {
         min_store(&head->t_min_ms, apply->t_min_ms);
         min_store(&head->t_min_next_ms, apply->t_min_ms);
-        max_store(&head->t_max_ms, apply->t_max_ms);
     }
+    if (apply->late_appended > 0) {
+        min_store(&head->late_min_ms, apply->late_min_ms);
+        min_store(&head->late_min_next_ms, apply->late_min_ms);
+    }
+    if (apply->appended + apply->late_appended > 0)
+        max_store(&head->t_max_ms, apply->t_max_ms);
 }
 
 /* ---- groups ---- */
@@ -350,8 +404,11 @@ static void apply_answer(struct head *head, struct wal_record *first, enum err e
 
 static void apply_records(struct head *head, struct wal_record *first, uint64_t seq)
 {
-    struct head_apply apply = {
-        .head = head, .mark_seq = seq, .t_min_ms = INT64_MAX, .t_max_ms = INT64_MIN};
+    struct head_apply apply = {.head = head,
+                               .mark_seq = seq,
+                               .t_min_ms = INT64_MAX,
+                               .t_max_ms = INT64_MIN,
+                               .late_min_ms = INT64_MAX};
     const uint64_t start_ns = env_mono_ns(head->options.env);
 
     pthread_mutex_lock(&head->gate);

@@ -56,15 +56,19 @@ struct head_apply {
     struct head_txn *left_out_of; /* whose left-out items are noted; NULL: nobody's */
     uint32_t item;                /* number of the next entry in its record */
     struct head_tenant *tenant;
-    uint64_t seq;      /* of the record */
-    uint64_t mark_seq; /* of the group */
-    int64_t bound_ms;  /* older samples are out of bounds */
+    uint64_t seq;          /* of the record */
+    uint64_t mark_seq;     /* of the group */
+    int64_t bound_ms;      /* older samples are out of bounds */
+    int64_t late_bound_ms; /* older ones are not taken out of order; INT64_MAX: none is */
     int64_t window_min_ms, window_end_ms;
     struct head_slab *slab; /* locked; NULL: none */
     uint32_t slab_number;
     uint64_t slab_seq; /* in replay: samples up to it are in the slab already */
     uint64_t appended, chunks;
-    int64_t t_min_ms, t_max_ms;            /* of what was appended */
+    int64_t t_min_ms, t_max_ms; /* of what was appended */
+    uint64_t late_appended;
+    uint64_t late_settled;                 /* lost against another one of its time */
+    int64_t late_min_ms;                   /* of what was appended out of order */
     uint32_t counts[APPEND_VERDICT_COUNT]; /* of this record */
     struct head_entry first[APPEND_VERDICT_COUNT];
     bool replay;

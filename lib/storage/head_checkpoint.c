@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "storage/checkpoint.h"
 #include "storage/head_apply.h"
+#include "storage/head_ooo.h"
 #include "storage/wal_dir.h"
 
 /* A checkpoint is taken while life goes on, slab by slab: each slab is copied between two groups,
@@ -28,7 +29,7 @@ struct saver {
     struct head_guard guard; /* keeps labels alive */
     struct env_file *file;
     uint64_t offset;
-    struct buf out, slab;
+    struct buf out, slab, late;
     struct bits tenants;
     struct bits *pairs;              /* owned: by tenant */
     uint32_t slots[HEAD_SLAB_SLOTS]; /* copied of the slab at hand */
@@ -119,8 +120,26 @@ static void save_chunks(struct buf *buf, const struct head_chunk *newest, uint32
     mem_free((void *)chunks);
 }
 
+/* Adds a chunk of samples out of order to the series'. */
+struct save_late {
+    struct buf *buf;
+    uint32_t count;
+};
+
+static void save_late_chunk(void *owner, const struct head_chunk *chunk)
+{
+    const struct checkpoint_chunk out = {chunk->t_max_ms, chunk->span_ms,
+                                         slice_of(chunk->bytes, chunk->size)};
+    struct save_late *late = owner;
+
+    checkpoint_put_chunk(late->buf, &out);
+    late->count++;
+}
+
 static void save_series(struct saver *saver, const struct head_slab *slab, uint32_t i)
 {
+    const struct head_ooo *ooo = head_ooo_get(slab, i);
+    struct save_late late = {.buf = &saver->late};
     const struct series_hot *hot = &slab->hot[i];
     const struct series_cold *cold = &slab->cold[i];
     struct checkpoint_series out = {.slot = i,
@@ -135,8 +154,15 @@ static void save_series(struct saver *saver, const struct head_slab *slab, uint3
         out.open = head_chunk_open_bytes(hot);
     for (const struct head_chunk *chunk = hot->sealed; chunk != NULL; chunk = chunk->prev)
         out.chunk_count++;
+    buf_reset(&saver->late);
+    if (ooo != NULL)
+        head_ooo_each_chunk(saver->head, ooo, save_late_chunk, &late);
+    out.late_count = late.count;
     checkpoint_put_series(&saver->slab, &out);
     save_chunks(&saver->slab, hot->sealed, out.chunk_count);
+    buf_add_slice(&saver->slab, buf_slice(&saver->late));
+    if (saver->late.err != ERR_OK && saver->slab.err == ERR_OK)
+        saver->slab.err = saver->late.err;
     saver->slots[saver->slot_count++] = i;
 }
 
@@ -294,6 +320,7 @@ enum err head_checkpoint_write(struct head *head, uint64_t deadline_ns, struct e
     wal_get_stats(head->wal, &stats);
     buf_init(&saver.out, CHECKPOINT_FRAME_SIZE_MAX + 2 * WRITE_SIZE);
     buf_init(&saver.slab, CHECKPOINT_FRAME_SIZE_MAX);
+    buf_init(&saver.late, CHECKPOINT_FRAME_SIZE_MAX);
     saver.pairs = mem_zalloc(head->options.tenant_max, sizeof(*saver.pairs));
     head_guard_enter(head, &saver.guard, HEAD_GUARD_FLUSH);
     err = save_as(&saver, &cut);
@@ -304,6 +331,7 @@ enum err head_checkpoint_write(struct head *head, uint64_t deadline_ns, struct e
     mem_free(saver.tenants.bytes);
     buf_fini(&saver.out);
     buf_fini(&saver.slab);
+    buf_fini(&saver.late);
     if (err != ERR_OK) {
         metric_inc(&head->metrics.checkpoints_failed);
         return err_set(info, err, "cannot write a checkpoint: %s", err_text(err));

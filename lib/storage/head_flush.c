@@ -2,7 +2,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "storage/head_ooo.h"
 #include "storage/head_read.h"
+#include "storage/merge_internal.h"
 
 /* A flush reads one tenant after the other, in the order of their names, and keeps its guard until
  * it is closed: so what it has read can be told from what came later when it drops. */
@@ -16,9 +18,11 @@ struct head_flush {
     struct head_tenant *tenant;
     struct arena arena;   /* the present tenant's list */
     struct arena scratch; /* the present series */
+    struct merge_pool pool;
     struct head_read_list list;
     uint32_t next;
     enum err err;
+    bool is_late; /* nothing of the window is in order */
     bool is_read, is_dropped;
 };
 
@@ -38,6 +42,8 @@ enum err head_flush_open(struct head *head, int64_t t_min_ms, int64_t t_end_ms,
     head_guard_enter(head, &flush->guard, HEAD_GUARD_FLUSH);
     flush->range = (struct head_read_range){
         .t_min_ms = t_min_ms, .t_max_ms = t_end_ms - 1, .watermark = flush->guard.watermark};
+    /* A lower bound of all that the watermark shows. */
+    flush->is_late = t_end_ms <= atomic_load(&head->t_min_ms);
     flush->tenant_count = atomic_load(&head->tenant_count);
     if (flush->tenant_count > 0)
         flush->tenants = mem_zalloc(flush->tenant_count, sizeof(struct head_tenant *));
@@ -62,6 +68,25 @@ enum err head_flush_err(const struct head_flush *flush)
     return flush->err;
 }
 
+/* Leaves the slots of series that have samples out of order. */
+static void keep_late(const struct head *head, struct head_slots *slots)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < slots->count; i++) {
+        const uint32_t slot = slots->items[i];
+        struct head_slab *slab = head_slab_of(head, slot);
+        bool is_late;
+
+        pthread_mutex_lock(&slab->lock);
+        is_late = head_ooo_get(slab, head_slab_index(slot)) != NULL;
+        pthread_mutex_unlock(&slab->lock);
+        if (is_late)
+            slots->items[kept++] = slot;
+    }
+    slots->count = kept;
+}
+
 /* Lists the next tenant's series. False: there is none, or an error. */
 static bool flush_next_tenant(struct head_flush *flush)
 {
@@ -76,6 +101,8 @@ static bool flush_next_tenant(struct head_flush *flush)
     arena_reset(&flush->arena);
     flush->err =
         head_index_select(&flush->tenant->index, &flush->arena, (struct matcher_list){0}, &slots);
+    if (flush->err == ERR_OK && flush->is_late)
+        keep_late(flush->head, &slots);
     if (flush->err == ERR_OK)
         flush->err =
             head_read_sort(&flush->tenant->index, flush->head, &flush->arena, &slots, &flush->list);
@@ -85,15 +112,17 @@ static bool flush_next_tenant(struct head_flush *flush)
 /* Opens a cursor on a series; NULL when it has no sample in the window. */
 static struct sample_cursor *flush_open_series(struct head_flush *flush, uint32_t slot)
 {
+    struct merge_pool pool = {.arena = &flush->scratch};
     struct sample_columns columns;
     struct sample_cursor *cursor;
 
-    flush->err = head_read_open(flush->head, slot, &flush->range, &flush->scratch, &cursor);
+    flush->pool = pool;
+    flush->err = head_read_open(flush->head, slot, &flush->range, &flush->pool, &cursor);
     if (flush->err != ERR_OK || cursor == NULL || head_read_is_sure(cursor))
         return cursor;
     if (!sample_cursor_next(cursor, &columns))
         return NULL;
-    flush->err = head_read_open(flush->head, slot, &flush->range, &flush->scratch, &cursor);
+    flush->err = head_read_open(flush->head, slot, &flush->range, &flush->pool, &cursor);
     return cursor;
 }
 
@@ -128,12 +157,39 @@ bool head_flush_next(struct head_flush *flush, struct head_flush_series *out)
     return false;
 }
 
-/* Drops from all slabs, one at a time. Returns the oldest time that is left. */
-static int64_t flush_drop_slabs(struct head_flush *flush, struct head_drop *drop, uint64_t *dropped)
+/* The oldest times that are left. */
+struct oldest {
+    int64_t in_order_ms, late_ms;
+};
+
+static int64_t min_of(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t drop_late(struct head *head, struct head_slab *slab, struct head_drop *drop,
+                          struct oldest *oldest)
+{
+    uint64_t dropped = 0;
+
+    if (slab->ooo == NULL)
+        return 0;
+    for (uint32_t i = 0; i < HEAD_SLAB_SLOTS; i++) {
+        if (slab->ooo[i] == NULL)
+            continue;
+        dropped += head_ooo_drop(head, slab, i, drop);
+        oldest->late_ms = min_of(head_ooo_oldest(slab->ooo[i], INT64_MIN), oldest->late_ms);
+    }
+    return dropped;
+}
+
+/* Drops from all slabs, one at a time. */
+static struct oldest flush_drop_slabs(struct head_flush *flush, struct head_drop *drop,
+                                      uint64_t *dropped)
 {
     struct head *head = flush->head;
     const uint32_t slot_end = atomic_load(&head->slot_end);
-    int64_t t_min_ms = INT64_MAX;
+    struct oldest oldest = {INT64_MAX, INT64_MAX};
 
     for (uint32_t slot = 0; slot < slot_end; slot += HEAD_SLAB_SLOTS) {
         struct head_slab *slab = head_slab_of(head, slot);
@@ -143,17 +199,16 @@ static int64_t flush_drop_slabs(struct head_flush *flush, struct head_drop *drop
         pthread_mutex_lock(&slab->lock);
         for (uint32_t i = 0; i < HEAD_SLAB_SLOTS; i++) {
             struct series_hot *hot = &slab->hot[i];
-            int64_t oldest_ms;
 
             if (!head_chunk_has_samples(hot))
                 continue;
             *dropped += head_chunk_drop(head, hot, drop);
-            oldest_ms = head_chunk_oldest(hot);
-            t_min_ms = oldest_ms < t_min_ms ? oldest_ms : t_min_ms;
+            oldest.in_order_ms = min_of(head_chunk_oldest(hot), oldest.in_order_ms);
         }
+        *dropped += drop_late(head, slab, drop, &oldest);
         pthread_mutex_unlock(&slab->lock);
     }
-    return t_min_ms;
+    return oldest;
 }
 
 enum err head_flush_drop(struct head_flush *flush, uint64_t deadline_ns)
@@ -163,7 +218,7 @@ enum err head_flush_drop(struct head_flush *flush, uint64_t deadline_ns)
                              .t_end_ms = flush->range.t_max_ms + 1,
                              .watermark = flush->range.watermark};
     uint64_t dropped = 0;
-    int64_t t_min_ms, newer_ms;
+    struct oldest oldest;
     enum err err;
 
     ASSERT(flush->is_read);
@@ -174,12 +229,14 @@ enum err head_flush_drop(struct head_flush *flush, uint64_t deadline_ns)
         return err;
     pthread_mutex_lock(&head->gate);
     atomic_store(&head->t_min_next_ms, INT64_MAX);
+    atomic_store(&head->late_min_next_ms, INT64_MAX);
     pthread_mutex_unlock(&head->gate);
-    t_min_ms = flush_drop_slabs(flush, &drop, &dropped);
+    oldest = flush_drop_slabs(flush, &drop, &dropped);
     pthread_mutex_lock(&head->gate);
-    newer_ms = atomic_load(&head->t_min_next_ms);
-    atomic_store(&head->t_min_ms, newer_ms < t_min_ms ? newer_ms : t_min_ms);
+    atomic_store(&head->t_min_ms, min_of(atomic_load(&head->t_min_next_ms), oldest.in_order_ms));
+    atomic_store(&head->late_min_ms, min_of(atomic_load(&head->late_min_next_ms), oldest.late_ms));
     pthread_mutex_unlock(&head->gate);
+    atomic_store(&head->late_flushed_ms, atomic_load(&head->t_max_ms));
     atomic_fetch_sub(&head->sample_count, dropped);
     metric_add(&head->metrics.flushed_samples, dropped);
     head_series_retire_chunks(head, drop.dead);
@@ -199,19 +256,61 @@ void head_flush_close(struct head_flush *flush)
     mem_free(flush);
 }
 
+static int64_t window_start(const struct head *head, int64_t t_ms)
+{
+    const int64_t range_ms = head->options.block_range_ms;
+    const int64_t rest = t_ms % range_ms;
+
+    return t_ms - (rest < 0 ? rest + range_ms : rest);
+}
+
+/* Where the oldest window with samples in order begins; INT64_MAX: there is none. */
+static int64_t in_order_start(const struct head *head, const struct head_due_options *options)
+{
+    const int64_t from_ms = atomic_load(&head->t_min_ms);
+    int64_t start_ms;
+
+    if (from_ms == INT64_MAX)
+        return INT64_MAX;
+    start_ms = window_start(head, from_ms);
+    return options->has_after && start_ms < options->after_ms ? INT64_MAX : start_ms;
+}
+
+/* The same of samples out of order. */
+static int64_t late_start(struct head *head, const struct head_due_options *options)
+{
+    int64_t from_ms = atomic_load(&head->late_min_ms);
+
+    if (from_ms != INT64_MAX && options->has_after && from_ms < options->after_ms)
+        from_ms = head_ooo_oldest_of_all(head, options->after_ms);
+    return from_ms == INT64_MAX ? INT64_MAX : window_start(head, from_ms);
+}
+
 bool head_flush_due(struct head *head, const struct head_due_options *options, int64_t *t_min_ms,
                     int64_t *t_end_ms)
 {
     const int64_t range_ms = head->options.block_range_ms;
-    const int64_t from_ms = atomic_load(&head->t_min_ms);
     const int64_t to_ms = atomic_load(&head->t_max_ms);
-    const int64_t rest = from_ms % range_ms;
-    int64_t start_ms;
+    const int64_t in_order_ms = in_order_start(head, options);
+    const int64_t late_ms = late_start(head, options);
+    const int64_t start_ms = min_of(in_order_ms, late_ms);
+    int64_t flushed_ms = atomic_load(&head->late_flushed_ms);
+    bool is_due = options->all;
 
-    if (from_ms == INT64_MAX || atomic_load(&head->sample_count) == 0)
+    if (flushed_ms == INT64_MIN) { /* none was since the open */
+        flushed_ms = to_ms;
+        atomic_store(&head->late_flushed_ms, to_ms);
+    }
+    if (start_ms == INT64_MAX || atomic_load(&head->sample_count) == 0)
         return false;
-    start_ms = from_ms - (rest < 0 ? rest + range_ms : rest);
-    if (!options->all && to_ms - start_ms < range_ms + range_ms / 2)
+    if (in_order_ms != INT64_MAX && to_ms - in_order_ms >= range_ms + range_ms / 2)
+        is_due = true;
+    /* Windows that are flushed already get a few samples all the time: once in a block range is
+     * enough, and whenever a flush goes on anyway. */
+    if (late_ms < in_order_ms && to_ms - late_ms >= range_ms + range_ms / 2 &&
+        (options->has_after || to_ms - flushed_ms >= range_ms))
+        is_due = true;
+    if (!is_due)
         return false;
     *t_min_ms = start_ms;
     *t_end_ms = start_ms + range_ms;

@@ -52,6 +52,7 @@ struct head_slab {
     _Alignas(64) struct series_hot hot[HEAD_SLAB_SLOTS];
     struct series_cold cold[HEAD_SLAB_SLOTS];
     _Atomic uint32_t state[HEAD_SLAB_SLOTS]; /* 0: free; gen, maybe with HEAD_STATE_DYING */
+    struct head_ooo **ooo; /* owned: by slot; NULL: no series has samples out of order */
     pthread_mutex_t lock;
 };
 
@@ -97,9 +98,9 @@ struct head_limbo {
 };
 
 struct head_metrics {
-    struct metric_counter samples_appended, out_of_order, out_of_bound, duplicates, series_created,
-        series_removed, unknown_ref, replay_unknown, chunks_created, chunks_removed, checkpoints,
-        checkpoints_failed, flushed_samples;
+    struct metric_counter samples_appended, late_appended, too_old, out_of_order, out_of_bound,
+        duplicates, series_created, series_removed, unknown_ref, replay_unknown, chunks_created,
+        chunks_removed, checkpoints, checkpoints_failed, flushed_samples;
     struct metric_histogram apply_seconds;
 };
 
@@ -160,11 +161,14 @@ struct head {
     struct head_limbo *dying;              /* slots marked at the last collection */
 
     _Atomic uint64_t series_count, chunk_count, sample_count, label_bytes;
-    _Atomic int64_t t_min_ms, t_max_ms; /* of samples in memory; t_min a lower bound */
-    _Atomic int64_t t_min_next_ms;      /* of samples that came since a drop began */
-    _Atomic bool upkeep_busy;           /* one checkpoint at a time */
-    _Atomic bool collect_wanted;        /* samples were dropped */
-    uint64_t collected_ns;              /* when series were last looked through */
+    _Atomic int64_t t_min_ms, t_max_ms;            /* of samples in memory; t_min a lower bound */
+    _Atomic int64_t t_min_next_ms;                 /* of samples that came since a drop began */
+    _Atomic int64_t late_min_ms, late_min_next_ms; /* the same of samples out of order */
+    _Atomic int64_t late_flushed_ms;               /* newest time when a window was last dropped */
+    _Atomic uint64_t ooo_bytes;                    /* of staged samples */
+    _Atomic bool upkeep_busy;                      /* one checkpoint at a time */
+    _Atomic bool collect_wanted;                   /* samples were dropped */
+    uint64_t collected_ns;                         /* when series were last looked through */
     bool closing;
     uint64_t checkpoint_written; /* of wal_stats at the last checkpoint */
     struct head_window *windows; /* owned; for replay */
@@ -178,6 +182,15 @@ struct head {
 static inline struct head_slab *head_slab_of(const struct head *head, uint32_t slot)
 {
     return atomic_load_explicit(&head->slabs[slot >> HEAD_SLAB_SHIFT], memory_order_acquire);
+}
+
+/* A lower bound of all times in memory; INT64_MAX: there are none. */
+static inline int64_t head_t_min(const struct head *head)
+{
+    const int64_t in_order_ms = atomic_load(&head->t_min_ms);
+    const int64_t late_ms = atomic_load(&head->late_min_ms);
+
+    return late_ms < in_order_ms ? late_ms : in_order_ms;
 }
 
 static inline uint32_t head_slab_index(uint32_t slot)
@@ -199,6 +212,8 @@ static inline struct head_tenant *head_tenant_at(const struct head *head, uint32
     return atomic_load_explicit(&head->tenants[id], memory_order_acquire);
 }
 
+/* The slab is locked. */
+bool head_series_has_samples(const struct head_slab *slab, uint32_t i);
 /* Finds or makes the series; a new one's log record is queued before this returns. ERR_LIMIT,
  * ERR_TOO_LARGE. */
 enum err head_series_resolve(struct head *head, const struct head_series_key *key,

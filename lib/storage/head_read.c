@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 
+#include "storage/head_ooo.h"
+#include "storage/merge_internal.h"
+
 /* ---- order ---- */
 
 /* Interned pairs: the same pointer is the same label, so most comparisons read no text. */
@@ -68,12 +71,6 @@ struct label_set head_read_labels(const struct head_read_series *series, struct 
 
 /* ---- samples ---- */
 
-struct cursor_chunk {
-    struct slice bytes; /* of a sealed chunk, or a copy */
-    int64_t t_max_ms;
-    uint32_t visible; /* samples that may be seen */
-};
-
 struct head_cursor {
     struct sample_cursor cursor; /* first */
     struct xor_iter it;
@@ -82,14 +79,14 @@ struct head_cursor {
     uint32_t chunk_index, chunk_count;
     uint32_t left; /* of the chunk under `it` */
     bool is_open;  /* `it` is on chunk_index */
-    struct cursor_chunk chunks[];
+    struct head_read_chunk chunks[];
 };
 
 /* Stands on the next chunk that may have samples of the range. */
 static bool cursor_enter_chunk(struct head_cursor *cursor)
 {
     while (cursor->chunk_index < cursor->chunk_count) {
-        const struct cursor_chunk *chunk = &cursor->chunks[cursor->chunk_index];
+        const struct head_read_chunk *chunk = &cursor->chunks[cursor->chunk_index];
 
         if (chunk->t_max_ms >= cursor->t_min_ms) {
             xor_iter_init(&cursor->it, chunk->bytes);
@@ -173,7 +170,7 @@ static void cursor_fill(struct head_cursor *cursor, const struct series_hot *hot
             const struct slice bytes = head_chunk_open_bytes(hot);
 
             memcpy(copy, bytes.data, bytes.len);
-            cursor->chunks[--at] = (struct cursor_chunk){
+            cursor->chunks[--at] = (struct head_read_chunk){
                 .bytes = slice_of(copy, bytes.len), .t_max_ms = hot->t_ms, .visible = visible};
         }
     }
@@ -183,16 +180,44 @@ static void cursor_fill(struct head_cursor *cursor, const struct series_hot *hot
         hidden -= chunk->count - visible;
         if (visible == 0 || !chunk_meets(chunk, range))
             continue;
-        cursor->chunks[--at] = (struct cursor_chunk){.bytes = slice_of(chunk->bytes, chunk->size),
-                                                     .t_max_ms = chunk->t_max_ms,
-                                                     .visible = visible};
+        cursor->chunks[--at] =
+            (struct head_read_chunk){.bytes = slice_of(chunk->bytes, chunk->size),
+                                     .t_max_ms = chunk->t_max_ms,
+                                     .visible = visible};
     }
     cursor->chunk_index = at;
 }
 
+static struct head_cursor *cursor_new(uint32_t count, const struct head_read_range *range,
+                                      struct arena *arena)
+{
+    struct head_cursor *cursor =
+        arena_alloc(arena, sizeof(*cursor) + count * sizeof(cursor->chunks[0]));
+
+    if (cursor != NULL)
+        *cursor = (struct head_cursor){.cursor.ops = &cursor_ops,
+                                       .t_min_ms = range->t_min_ms,
+                                       .t_max_ms = range->t_max_ms,
+                                       .stats = range->stats,
+                                       .chunk_count = count};
+    return cursor;
+}
+
+/* Adds what the cursor will read to the statistics. */
+static void cursor_count(const struct head_cursor *cursor)
+{
+    struct source_stats *stats = cursor->stats;
+
+    if (stats == NULL)
+        return;
+    stats->chunks += cursor->chunk_count - cursor->chunk_index;
+    for (uint32_t i = cursor->chunk_index; i < cursor->chunk_count; i++)
+        stats->bytes += cursor->chunks[i].bytes.len;
+}
+
 /* The slab is locked. */
-static enum err cursor_make(const struct series_hot *hot, const struct head_read_range *range,
-                            struct arena *arena, struct sample_cursor **out)
+static enum err open_in_order(const struct series_hot *hot, const struct head_read_range *range,
+                              struct arena *arena, struct sample_cursor **out)
 {
     struct head_cursor *cursor;
     uint32_t count = 0;
@@ -209,35 +234,40 @@ static enum err cursor_make(const struct series_hot *hot, const struct head_read
     *out = NULL;
     if (count == 0)
         return ERR_OK;
-    cursor = arena_alloc(arena, sizeof(*cursor) + count * sizeof(cursor->chunks[0]));
+    cursor = cursor_new(count, range, arena);
     if (open_size > 0)
         copy = arena_alloc(arena, open_size);
     if (cursor == NULL || (open_size > 0 && copy == NULL))
         return ERR_LIMIT;
-    *cursor = (struct head_cursor){.cursor.ops = &cursor_ops,
-                                   .t_min_ms = range->t_min_ms,
-                                   .t_max_ms = range->t_max_ms,
-                                   .stats = range->stats,
-                                   .chunk_count = count};
     cursor_fill(cursor, hot, range, copy);
     if (cursor->chunk_index == cursor->chunk_count)
         return ERR_OK; /* all of it is too new for this reader */
-    if (range->stats != NULL) {
-        range->stats->series++;
-        range->stats->chunks += cursor->chunk_count - cursor->chunk_index;
-        for (uint32_t i = cursor->chunk_index; i < cursor->chunk_count; i++)
-            range->stats->bytes += cursor->chunks[i].bytes.len;
-    }
+    cursor_count(cursor);
     *out = &cursor->cursor;
     return ERR_OK;
+}
+
+struct sample_cursor *head_read_chunks(const struct head_read_chunk *chunks, uint32_t count,
+                                       const struct head_read_range *range, struct arena *arena)
+{
+    struct head_cursor *cursor = cursor_new(count, range, arena);
+
+    if (cursor == NULL)
+        return NULL;
+    memcpy(cursor->chunks, chunks, count * sizeof(*chunks));
+    cursor_count(cursor);
+    return &cursor->cursor;
 }
 
 bool head_read_is_sure(const struct sample_cursor *base)
 {
     const struct head_cursor *cursor = CONTAINER_OF(base, struct head_cursor, cursor);
-    const struct slice bytes = cursor->chunks[cursor->chunk_index].bytes;
+    struct slice bytes;
     int64_t t_ms;
 
+    if (base->ops != &cursor_ops)
+        return false;
+    bytes = cursor->chunks[cursor->chunk_index].bytes;
     /* A chunk behind another one begins in the range, or it would not be there. */
     if (cursor->chunk_count - cursor->chunk_index > 1)
         return true;
@@ -246,13 +276,21 @@ bool head_read_is_sure(const struct sample_cursor *base)
 }
 
 enum err head_read_open(struct head *head, uint32_t slot, const struct head_read_range *range,
-                        struct arena *arena, struct sample_cursor **cursor)
+                        struct merge_pool *pool, struct sample_cursor **cursor)
 {
+    const uint32_t i = head_slab_index(slot);
     struct head_slab *slab = head_slab_of(head, slot);
+    struct head_ooo_view view;
     enum err err;
 
     pthread_mutex_lock(&slab->lock);
-    err = cursor_make(&slab->hot[head_slab_index(slot)], range, arena, cursor);
+    err = open_in_order(&slab->hot[i], range, pool->arena, cursor);
+    if (err == ERR_OK)
+        err = head_ooo_look(head_ooo_get(slab, i), range, pool->arena, &view);
     pthread_mutex_unlock(&slab->lock);
+    if (err == ERR_OK && !head_ooo_view_is_empty(&view))
+        err = head_ooo_merge(&view, range, pool, *cursor, cursor);
+    if (err == ERR_OK && *cursor != NULL && range->stats != NULL)
+        range->stats->series++;
     return err;
 }

@@ -25,6 +25,8 @@ struct head_read_list {
 enum err head_read_sort(struct head_index *index, const struct head *head, struct arena *arena,
                         const struct head_slots *slots, struct head_read_list *list) MUST_USE;
 
+struct merge_pool;
+
 /* What part of a series is wanted. */
 struct head_read_range {
     int64_t t_min_ms, t_max_ms; /* inclusive */
@@ -32,10 +34,20 @@ struct head_read_range {
     struct source_stats *stats; /* may be NULL */
 };
 
-/* Makes a cursor over the visible samples of the range; *cursor is NULL when no chunk meets it.
- * ERR_LIMIT: no room in the arena. */
+/* Makes a cursor over the visible samples of the range, in the pool's arena; *cursor is NULL when
+ * no chunk meets it. ERR_LIMIT: no room in the arena. */
 enum err head_read_open(struct head *head, uint32_t slot, const struct head_read_range *range,
-                        struct arena *arena, struct sample_cursor **cursor) MUST_USE;
+                        struct merge_pool *pool, struct sample_cursor **cursor) MUST_USE;
+
+/* An encoded chunk, and how many of its samples may be seen. */
+struct head_read_chunk {
+    struct slice bytes; /* of a sealed chunk, or a copy */
+    int64_t t_max_ms;
+    uint32_t visible;
+};
+/* A cursor over chunks that follow one another in time; the array is copied. NULL: no room. */
+struct sample_cursor *head_read_chunks(const struct head_read_chunk *chunks, uint32_t count,
+                                       const struct head_read_range *range, struct arena *arena);
 
 /* Whether the cursor, just opened, surely has a sample in its range. */
 bool head_read_is_sure(const struct sample_cursor *cursor);

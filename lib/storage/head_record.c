@@ -71,18 +71,25 @@ enum err head_record_get_series(struct slice payload, struct head_record_series 
 }
 
 void head_record_start_samples(struct head_record_writer *writer, struct buf *buf,
-                               struct slice tenant)
+                               struct slice tenant, int64_t out_of_order_ms)
 {
+    ASSERT(out_of_order_ms >= 0);
     *writer = (struct head_record_writer){0};
     put_text(buf, tenant);
+    put_u64(buf, (uint64_t)out_of_order_ms);
 }
 
 enum err head_record_open_samples(struct head_record_reader *reader, struct slice payload,
                                   struct slice *tenant)
 {
+    uint64_t window_ms;
+
     *reader = (struct head_record_reader){0};
     if (!take_text(&payload, tenant) || tenant->len == 0)
         return ERR_CORRUPT;
+    if (!varint_take_u64(&payload, &window_ms) || window_ms > INT64_MAX)
+        return ERR_CORRUPT;
+    reader->out_of_order_ms = (int64_t)window_ms;
     reader->rest = payload;
     return ERR_OK;
 }

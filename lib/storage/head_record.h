@@ -5,7 +5,7 @@
  * transaction. Life and replay read samples through the same reader.
  *
  *   series:  slot gen | tenant | label count | (name value)...        texts length-prefixed
- *   samples: tenant | entry entry ...
+ *   samples: tenant | out-of-order window | entry entry ...
  *   entry:   control:u8 | slot and gen, if not the next one's | time, if not the one before | value
  *
  * A value is written without its trailing zero bytes, so small integers take two to four.
@@ -72,8 +72,9 @@ struct head_record_writer {
     struct head_entry prev;
 };
 
+/* out_of_order_ms: the window that the transaction is judged with, in life and in replay. */
 void head_record_start_samples(struct head_record_writer *writer, struct buf *buf,
-                               struct slice tenant);
+                               struct slice tenant, int64_t out_of_order_ms);
 
 /* Writes at most HEAD_RECORD_ENTRY_SIZE_MAX bytes, though it may touch all of them. Returns how
  * many. Inline: this is the hot path of a request. */
@@ -110,10 +111,11 @@ static inline size_t head_record_put_entry(struct head_record_writer *writer, ch
 struct head_record_reader {
     struct slice rest;
     struct head_entry prev;
+    int64_t out_of_order_ms;
     enum err err; /* sticky: ERR_CORRUPT */
 };
 
-/* Reads the tenant and stands before the first entry. */
+/* Reads tenant and window and stands before the first entry. */
 enum err head_record_open_samples(struct head_record_reader *reader, struct slice payload,
                                   struct slice *tenant) MUST_USE;
 /* Up to HEAD_RECORD_BATCH entries; 0 at the end or on an error. */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "storage/checkpoint.h"
 #include "storage/head_apply.h"
+#include "storage/head_ooo.h"
 #include "storage/wal_dir.h"
 
 /* What a start reads: the newest checkpoint, then the log behind it. */
@@ -30,7 +31,9 @@ struct load {
     struct load_tenant *tenants; /* owned: by the checkpoint's id */
     size_t tenant_count;
     struct checkpoint_slab slab;
-    struct series_hot *hot; /* of the series at hand */
+    struct head_slab *slab_at; /* of the series at hand */
+    struct series_hot *hot;    /* likewise */
+    uint32_t slot;             /* within the slab */
     uint64_t series_count;
     uint64_t seq_max;
     bool is_whole;
@@ -178,29 +181,58 @@ static enum err on_series(void *owner, const struct checkpoint_series *in)
     if (err != ERR_OK)
         return err;
     load->series_count++;
-    load->hot = &head_slab_of(head, ref.slot)->hot[in->slot];
-    head_chunk_fini(head, load->hot); /* empty, even when hostile bytes name a slot twice */
+    load->slab_at = head_slab_of(head, ref.slot);
+    load->slot = in->slot;
+    load->hot = &load->slab_at->hot[in->slot];
+    /* Empty, even when hostile bytes name a slot twice. */
+    head_chunk_fini(head, load->hot);
+    head_ooo_fini(head, load->slab_at, in->slot);
     load->hot->t_ms = in->t_ms;
     load->hot->v_bits = in->v_bits;
     return in->open.len > 0 ? load_open(load, in->open) : ERR_OK;
 }
 
-static enum err on_chunk(void *owner, const struct checkpoint_chunk *in)
+/* A sealed chunk that is in no list yet; NULL: impossible bytes. */
+static struct head_chunk *load_chunk(const struct load *load, const struct checkpoint_chunk *in)
 {
-    struct load *load = owner;
     const uint32_t samples = chunk_samples(in->bytes);
     struct head_chunk *chunk;
 
     if (samples == 0 || samples > CHUNK_SAMPLES_MAX)
-        return ERR_CORRUPT;
+        return NULL;
     chunk = head_chunk_new(load->head, (uint16_t)in->bytes.len);
-    chunk->prev = load->hot->sealed;
     chunk->t_max_ms = in->t_max_ms;
     chunk->span_ms = in->span_ms;
     chunk->count = (uint16_t)samples;
     memcpy(chunk->bytes, in->bytes.data, in->bytes.len);
+    return chunk;
+}
+
+static enum err on_chunk(void *owner, const struct checkpoint_chunk *in)
+{
+    struct load *load = owner;
+    struct head_chunk *chunk = load_chunk(load, in);
+
+    if (chunk == NULL)
+        return ERR_CORRUPT;
+    chunk->prev = load->hot->sealed;
     load->hot->sealed = chunk;
-    load_count(load, samples, head_chunk_t_min(chunk), chunk->t_max_ms);
+    load_count(load, chunk->count, head_chunk_t_min(chunk), chunk->t_max_ms);
+    return ERR_OK;
+}
+
+static enum err on_late_chunk(void *owner, const struct checkpoint_chunk *in)
+{
+    struct load *load = owner;
+    struct head *head = load->head;
+    struct head_chunk *chunk = load_chunk(load, in);
+
+    if (chunk == NULL)
+        return ERR_CORRUPT;
+    if (head_chunk_t_min(chunk) < atomic_load(&head->late_min_ms))
+        atomic_store(&head->late_min_ms, head_chunk_t_min(chunk));
+    load_count(load, chunk->count, INT64_MAX, chunk->t_max_ms);
+    head_ooo_push(head, load->slab_at, load->slot, chunk);
     return ERR_OK;
 }
 
@@ -240,6 +272,7 @@ static enum err load_frames(struct load *load, struct env_file *file, uint64_t n
                                                .on_slab = on_slab,
                                                .on_series = on_series,
                                                .on_chunk = on_chunk,
+                                               .on_late_chunk = on_late_chunk,
                                                .on_end = on_end,
                                                .owner = load};
     uint64_t offset = CHECKPOINT_HEADER_SIZE;
@@ -395,16 +428,20 @@ static enum err on_record(void *owner, const struct wal_entry *entry)
 
 /* Drops from a series what blocks have: a slab that is no newer than a block has nothing in its
  * window that the block does not have. */
-static void drop_flushed(struct head *head, struct series_hot *hot, uint64_t slab_seq)
+static void drop_flushed(struct head *head, struct head_slab *slab, uint32_t slot,
+                         uint64_t slab_seq)
 {
     for (size_t i = 0; i < head->options.window_count; i++) {
         const struct head_window *window = &head->options.windows[i];
         struct head_drop drop = {
             .t_min_ms = window->t_min_ms, .t_end_ms = window->t_end_ms, .watermark = UINT64_MAX};
 
-        if (slab_seq > window->watermark || !head_chunk_has_samples(hot))
+        if (slab_seq > window->watermark)
             continue;
-        atomic_fetch_sub(&head->sample_count, head_chunk_drop(head, hot, &drop));
+        if (head_chunk_has_samples(&slab->hot[slot]))
+            atomic_fetch_sub(&head->sample_count, head_chunk_drop(head, &slab->hot[slot], &drop));
+        if (head_ooo_get(slab, slot) != NULL)
+            atomic_fetch_sub(&head->sample_count, head_ooo_drop(head, slab, slot, &drop));
         while (drop.dead != NULL) {
             struct head_chunk *prev = drop.dead->prev;
 
@@ -417,32 +454,37 @@ static void drop_flushed(struct head *head, struct series_hot *hot, uint64_t sla
 /* Of all slabs of the checkpoint; finds the oldest time of what is left. */
 static void drop_all_flushed(struct head *head)
 {
-    int64_t t_min_ms = INT64_MAX;
+    int64_t t_min_ms = INT64_MAX, late_ms = INT64_MAX;
 
     for (size_t number = 0; number < head->slab_seq_count; number++) {
         struct head_slab *slab = head_slab_of(head, (uint32_t)number << HEAD_SLAB_SHIFT);
 
         for (unsigned i = 0; slab != NULL && i < HEAD_SLAB_SLOTS; i++) {
-            struct series_hot *hot = &slab->hot[i];
             int64_t oldest_ms;
 
             if (atomic_load(&slab->state[i]) == 0)
                 continue;
-            drop_flushed(head, hot, head->slab_seqs[number]);
-            oldest_ms = head_chunk_oldest(hot);
+            drop_flushed(head, slab, i, head->slab_seqs[number]);
+            oldest_ms = head_chunk_oldest(&slab->hot[i]);
             t_min_ms = oldest_ms < t_min_ms ? oldest_ms : t_min_ms;
+            oldest_ms = head_ooo_oldest(head_ooo_get(slab, i), INT64_MIN);
+            late_ms = oldest_ms < late_ms ? oldest_ms : late_ms;
         }
     }
     atomic_store(&head->t_min_ms, t_min_ms);
+    atomic_store(&head->late_min_ms, late_ms);
 }
 
 enum err head_recover(struct head *head, struct wal_start *start, struct err_info *info)
 {
     struct checkpoint_header header = {0};
     struct wal_replay_stats stats = {0};
-    struct replay_records replay = {
-        .head = head,
-        .apply = {.head = head, .t_min_ms = INT64_MAX, .t_max_ms = INT64_MIN, .replay = true}};
+    struct replay_records replay = {.head = head,
+                                    .apply = {.head = head,
+                                              .t_min_ms = INT64_MAX,
+                                              .t_max_ms = INT64_MIN,
+                                              .late_min_ms = INT64_MAX,
+                                              .replay = true}};
     struct wal_replay_options options = {.env = head->options.env,
                                          .log = head->options.log,
                                          .dir = head->dir,

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "storage/head_apply.h"
+#include "storage/head_ooo.h"
 
 /* The series themselves: stripes, slabs, slots, and how series begin and end.
  *
@@ -295,10 +296,16 @@ static void series_release(struct head *head, uint32_t slot)
 
     pthread_mutex_lock(&slab->lock);
     head_chunk_fini(head, &slab->hot[i]);
+    head_ooo_fini(head, slab, i);
     atomic_fetch_sub(&head->label_bytes, (cold->label_count + 1u) * sizeof(uint32_t));
     mem_free(cold->labels);
     *cold = (struct series_cold){0};
     pthread_mutex_unlock(&slab->lock);
+}
+
+bool head_series_has_samples(const struct head_slab *slab, uint32_t i)
+{
+    return head_chunk_has_samples(&slab->hot[i]) || head_ooo_has_samples(head_ooo_get(slab, i));
 }
 
 /* At once: nobody else is there. */
@@ -312,6 +319,7 @@ static void series_remove(struct head *head, uint32_t slot)
         samples += chunk->count;
         chunks++;
     }
+    head_ooo_count(head_ooo_get(slab, head_slab_index(slot)), &samples, &chunks);
     atomic_fetch_sub(&head->sample_count, samples);
     atomic_fetch_sub(&head->chunk_count, chunks);
     head_index_free_pairs(series_unlink(head, slot));
@@ -422,7 +430,7 @@ static bool series_end(struct head *head, uint32_t slot, struct head_limbo *limb
 
     pthread_mutex_lock(&stripe->lock);
     pthread_mutex_lock(&slab->lock);
-    has_samples = head_chunk_has_samples(&slab->hot[i]);
+    has_samples = head_series_has_samples(slab, i);
     ends = (atomic_load(&slab->state[i]) & HEAD_STATE_DYING) != 0 && !has_samples;
     if (has_samples)
         atomic_fetch_and(&slab->state[i], ~HEAD_STATE_DYING);
@@ -469,7 +477,7 @@ static void dying_mark(struct head *head)
         pthread_mutex_lock(&slab->lock);
         for (uint32_t i = 0; i < HEAD_SLAB_SLOTS; i++) {
             if (atomic_load_explicit(&slab->state[i], memory_order_relaxed) == 0 ||
-                head_chunk_has_samples(&slab->hot[i]))
+                head_series_has_samples(slab, i))
                 continue;
             atomic_fetch_or(&slab->state[i], HEAD_STATE_DYING);
             if (dying->slot_count == cap) {
@@ -530,8 +538,10 @@ static void slab_free(struct head *head, struct head_slab *slab)
         if (slab->cold[i].labels == NULL)
             continue;
         head_chunk_fini(head, &slab->hot[i]);
+        head_ooo_fini(head, slab, i);
         mem_free(slab->cold[i].labels);
     }
+    mem_free((void *)slab->ooo);
     pthread_mutex_destroy(&slab->lock);
     mem_free(slab);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "storage/head_ooo.h"
 #include "storage/head_read.h"
+#include "storage/merge_internal.h"
 
 /* source.h over the head. A select registers a guard, which its arena's reset ends. */
 
@@ -14,6 +16,7 @@ struct head_stream {
     struct head_guard guard;
     struct head_read_list list;
     struct head_read_range range;
+    struct merge_pool pool;
     enum source_projection projection;
     uint32_t next, given, limit;
 };
@@ -45,7 +48,7 @@ static bool stream_next(struct series_stream *base, struct source_series *out)
         if (stream->next % CHECK_EVERY == 0)
             err = source_ctx_check(&stream->ctx);
         if (err == ERR_OK)
-            err = head_read_open(head, series->slot, &stream->range, stream->ctx.arena, &cursor);
+            err = head_read_open(head, series->slot, &stream->range, &stream->pool, &cursor);
         if (err != ERR_OK)
             return stream_fail(stream, err);
         if (cursor == NULL)
@@ -81,6 +84,7 @@ static struct head_stream *stream_new(struct head *head, const struct source_ctx
     stream->stream.coverage = (struct source_coverage){1, 1};
     stream->head = head;
     stream->ctx = *ctx;
+    stream->pool.arena = ctx->arena;
     head_guard_enter(head, &stream->guard, HEAD_GUARD_READER);
     if (arena_on_reset(ctx->arena, on_stream_reset, stream) == ERR_OK)
         return stream;
@@ -242,7 +246,7 @@ static enum err texts_of_series(const struct text_query *query, struct head_text
 
 static bool range_meets(const struct head *head, int64_t t_min, int64_t t_max)
 {
-    return t_min <= atomic_load(&head->t_max_ms) && t_max >= atomic_load(&head->t_min_ms);
+    return t_min <= atomic_load(&head->t_max_ms) && t_max >= head_t_min(head);
 }
 
 static enum err texts_query(struct text_query *query, source_text_fn *fn, void *owner)
@@ -308,7 +312,7 @@ static enum err source_estimate(struct source *source, struct source_ctx *ctx,
 {
     const struct head *head = head_of(source);
     struct head_tenant *tenant = head_tenant_find(head_of(source), ctx->tenant);
-    const int64_t from = atomic_load(&head->t_min_ms), to = atomic_load(&head->t_max_ms);
+    const int64_t from = head_t_min(head), to = atomic_load(&head->t_max_ms);
     const uint64_t series_all = atomic_load(&head->series_count);
     struct chunk_pool_stats pool;
     double share;

@@ -158,7 +158,8 @@ static enum err txn_begin(struct appender *appender, const struct append_options
     txn->result.left_out_count = 0;
     txn->tells_left_out = options->tells_left_out;
     buf_reset(&txn->payload);
-    head_record_start_samples(&txn->writer, &txn->payload, tenant->name);
+    head_record_start_samples(&txn->writer, &txn->payload, tenant->name,
+                              options->out_of_order_ms > 0 ? options->out_of_order_ms : 0);
     *out = &txn->txn;
     return ERR_OK;
 }

@@ -112,6 +112,7 @@ static struct merge_stream *stream_new(const struct source_query *query, uint32_
         return NULL;
     stream->base.ops = &merge_stream_ops;
     stream->ctx = query->ctx;
+    stream->pool.arena = arena;
     stream->limit = query->hints == NULL ? 0 : query->hints->limit;
     return stream;
 }

@@ -10,46 +10,49 @@
 
 struct merge_part {
     struct sample_cursor *cursor;
-    struct series_stream *stream; /* whose message explains the cursor's error */
+    struct series_stream *stream; /* whose message explains the cursor's error; may be NULL */
     struct merge_batch *batch;    /* NULL: to be filled */
     bool ended;
 };
 
 struct merge_cursor {
     struct sample_cursor base;
-    struct merge_stream *stream;
-    int64_t *start_t_ms; /* of the batch given; NULL until one input knows start times */
+    struct merge_pool *pool;
+    struct series_stream *stream; /* learns of errors; may be NULL */
+    int64_t *start_t_ms;          /* of the batch given; NULL until one input knows start times */
     uint32_t part_count;
     struct merge_part parts[];
 };
 
 static bool cursor_fail(struct merge_cursor *cursor, const struct merge_part *part)
 {
-    struct series_stream *base = &cursor->stream->base;
+    struct series_stream *stream = cursor->stream;
 
     cursor->base.err = part->cursor->err;
-    if (base->err == ERR_OK)
-        base->err = part->cursor->err;
+    if (stream == NULL)
+        return false;
+    if (stream->err == ERR_OK)
+        stream->err = part->cursor->err;
     if (part->stream->info.message[0] != '\0')
-        (void)err_set(&base->info, base->err, "%s", part->stream->info.message);
+        (void)err_set(&stream->info, stream->err, "%s", part->stream->info.message);
     return false;
 }
 
 static struct merge_batch *batch_take(struct merge_cursor *cursor)
 {
-    struct merge_stream *stream = cursor->stream;
-    struct merge_batch *batch = stream->free_batches;
+    struct merge_pool *pool = cursor->pool;
+    struct merge_batch *batch = pool->free;
 
     if (batch == NULL)
-        return arena_alloc(stream->ctx->arena, sizeof(*batch));
-    stream->free_batches = batch->next_free;
+        return arena_alloc(pool->arena, sizeof(*batch));
+    pool->free = batch->next_free;
     return batch;
 }
 
 static void batch_give(struct merge_cursor *cursor, struct merge_part *part)
 {
-    part->batch->next_free = cursor->stream->free_batches;
-    cursor->stream->free_batches = part->batch;
+    part->batch->next_free = cursor->pool->free;
+    cursor->pool->free = part->batch;
     part->batch = NULL;
 }
 
@@ -139,7 +142,7 @@ static bool add_starts(struct merge_cursor *cursor, struct sample_columns *out,
     if (batch->columns.start_t_ms == NULL && out->start_t_ms == NULL)
         return true;
     if (cursor->start_t_ms == NULL)
-        cursor->start_t_ms = ARENA_ARRAY(cursor->stream->ctx->arena, int64_t, SOURCE_BATCH);
+        cursor->start_t_ms = ARENA_ARRAY(cursor->pool->arena, int64_t, SOURCE_BATCH);
     if (cursor->start_t_ms == NULL) {
         cursor->base.err = ERR_LIMIT;
         return false;
@@ -268,16 +271,38 @@ static void cursor_seek(struct sample_cursor *base, int64_t t_ms)
 
 static const struct sample_cursor_ops merge_cursor_ops = {cursor_next, cursor_seek};
 
-struct sample_cursor *merge_cursor_new(struct merge_stream *stream, uint32_t count)
+static struct merge_cursor *cursor_make(struct merge_pool *pool, uint32_t count)
 {
     struct merge_cursor *cursor =
-        arena_zalloc(stream->ctx->arena, 1, sizeof(*cursor) + count * sizeof(struct merge_part));
+        arena_zalloc(pool->arena, 1, sizeof(*cursor) + count * sizeof(struct merge_part));
 
     if (cursor == NULL)
         return NULL;
     cursor->base.ops = &merge_cursor_ops;
-    cursor->stream = stream;
+    cursor->pool = pool;
     cursor->part_count = count;
+    return cursor;
+}
+
+struct sample_cursor *merge_cursors(struct merge_pool *pool, struct sample_cursor *const *cursors,
+                                    uint32_t count)
+{
+    struct merge_cursor *cursor = cursor_make(pool, count);
+
+    if (cursor == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < count; i++)
+        cursor->parts[i].cursor = cursors[i];
+    return &cursor->base;
+}
+
+struct sample_cursor *merge_cursor_new(struct merge_stream *stream, uint32_t count)
+{
+    struct merge_cursor *cursor = cursor_make(&stream->pool, count);
+
+    if (cursor == NULL)
+        return NULL;
+    cursor->stream = &stream->base;
     for (uint32_t i = 0; i < count; i++) {
         cursor->parts[i].cursor = stream->same[i]->series.cursor;
         cursor->parts[i].stream = stream->same[i]->stream;

@@ -12,6 +12,12 @@ struct merge_batch {
     struct merge_batch *next_free;
 };
 
+/* Batches that the cursors of one arena hand on to one another. */
+struct merge_pool {
+    struct arena *arena;
+    struct merge_batch *free;
+};
+
 struct merge_stream {
     struct series_stream base;
     struct source_ctx *ctx;
@@ -20,7 +26,7 @@ struct merge_stream {
     uint32_t input_count, heap_count;
     struct merge_input **same; /* scratch: the inputs that have the series */
     uint32_t limit, given;
-    struct merge_batch *free_batches;
+    struct merge_pool pool;
 };
 
 struct merge_input {
@@ -30,3 +36,7 @@ struct merge_input {
 
 /* A cursor over the `count` series that stream->same stands on; NULL: no room. */
 struct sample_cursor *merge_cursor_new(struct merge_stream *stream, uint32_t count);
+/* A cursor over others of one series, which it borrows as long as it lives, like pool; NULL: no
+ * room. */
+struct sample_cursor *merge_cursors(struct merge_pool *pool, struct sample_cursor *const *cursors,
+                                    uint32_t count);

@@ -8,7 +8,7 @@ import time
 
 from harness import Threads, check, check_equal, wait_for
 from registry import test
-from remote_write import Ledger, Sender
+from remote_write import Ledger, Sender, series
 
 SENDERS, SERIES = 4, 40
 
@@ -72,6 +72,54 @@ def kill_9_loses_nothing(env):
     server.stop()
     server.start()
     check_equal(total, verify_all(server, ledgers), "samples after a clean restart")
+    server.stop()
+
+
+@test(seconds=120)
+def late_samples(env):
+    """The out-of-order window: within, outside, another value of a time; by kills, flushes and a
+    reload that closes it."""
+    window = "storage:\n  tsdb:\n    out_of_order_time_window: 30m\n"
+    server = env.server(window).start()
+    now = int(time.time()) * 1000
+    sender = Sender(server.port)
+
+    def send(t_ms, value):
+        return sender.send(series({"__name__": "late"}, [(t_ms, value)]))
+    want = {}
+    for t_ms, value in ((now, 1), (now - 60000, 2), (now - 1800000, 3), (now - 60000, 5),
+                        (now - 60000, 4), (now, 0), (now - 120000, 6)):
+        check_equal(204, send(t_ms, value)[0], f"answer to {value} at {t_ms - now}")
+        want[t_ms] = max(value, want.get(t_ms, 0))
+    status, text = send(now - 1800001, 7)
+    check_equal(400, status, "answer outside the window")
+    check("too old sample" in text, f"its text: {text}")
+
+    def verify(what):
+        got = {round(t * 1000): float(v) for samples in server.raw("late", now / 1000, "2h").values()
+               for t, v in samples}
+        check_equal(want, got, what)
+    verify("samples in memory")
+    server.kill()
+    server.start()
+    sender = Sender(server.port)
+    verify("samples after a kill")
+    server.flush()
+    verify("samples in blocks")
+    check_equal(204, send(now - 60000, 9)[0], "answer to a greater value of a time that is in a block")
+    want[now - 60000] = 9
+    verify("samples in block and memory")
+    server.flush()
+    server.kill()
+    server.start()
+    sender = Sender(server.port)
+    verify("samples in two blocks of one window")
+    server.set_config("")
+    check_equal(200, server.post("/-/reload").status, "reload")
+    status, text = send(now - 1000, 8)
+    check_equal(400, status, "answer with the window closed")
+    check("out of order sample" in text, f"its text: {text}")
+    verify("samples with the window closed")
     server.stop()
 
 

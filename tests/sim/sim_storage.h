@@ -5,7 +5,8 @@
  * read is checked, and the run of one seed.
  *
  * A sample's value names its transaction and its place in it, so a read sample says all that is to
- * be known about itself. */
+ * be known about itself. Of two samples of one series and time the greater value wins: a sample may
+ * be missing if a greater one is there. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +21,8 @@ enum {
     SIM_TXN_SAMPLES_MAX = 60,
     SIM_TXN_PLACES = 64, /* places a transaction's values number */
     SIM_TXN_MAX = 1 << 14,
+    SIM_WINDOW_MS = 600000, /* in which samples may come out of order */
+    SIM_LATE_MS_MAX = 300000,
 };
 
 enum sim_txn_state {
@@ -32,7 +35,7 @@ enum sim_txn_state {
 struct sim_sample {
     uint32_t series; /* of the sender */
     int64_t t_ms;
-    bool is_late; /* out of order on purpose: refused by its verdict, never there */
+    bool is_late; /* refused on purpose by its verdict, never there */
 };
 
 struct sim_txn {
@@ -41,6 +44,7 @@ struct sim_txn {
     enum sim_txn_state state;
     bool was_seen; /* a read had it: it must not go away again */
     uint32_t sample_count, late_count;
+    bool has_window; /* what comes out of order is taken */
     struct sim_sample samples[SIM_TXN_SAMPLES_MAX];
     struct env_op op;
     enum err err; /* of the answer */
@@ -81,6 +85,10 @@ void sim_check_begin(struct sim_check *check, struct sim_model *model, uint32_t 
 /* False: model->failure says why. */
 bool sim_check_sample(struct sim_check *check, struct label_set labels, int64_t t_ms, double v);
 bool sim_check_end(struct sim_check *check);
+
+/* The time of a sample that the sender sent to the series not long ago; false: there is none. */
+bool sim_model_recent(const struct sim_model *model, uint32_t sender, uint32_t series,
+                      uint64_t choice, int64_t *t_ms);
 
 /* Sets the failure unless there is one; returns false. */
 bool sim_fail(struct sim_model *model, const char *format, ...)

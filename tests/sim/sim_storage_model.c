@@ -8,6 +8,8 @@
 #include "base/number.h"
 #include "sim/sim_storage.h"
 
+enum { RECENT_TXNS = 40 };
+
 void sim_model_init(struct sim_model *model)
 {
     *model = (struct sim_model){0};
@@ -95,6 +97,26 @@ struct slice sim_model_tenant(uint32_t sender)
     return sender % SIM_TENANTS == 0 ? SLICE("anonymous") : SLICE("other");
 }
 
+bool sim_model_recent(const struct sim_model *model, uint32_t sender, uint32_t series,
+                      uint64_t choice, int64_t *t_ms)
+{
+    uint64_t looked = 0;
+
+    for (uint64_t i = model->count; i-- > 0 && looked < RECENT_TXNS;) {
+        const struct sim_txn *txn = model->txns[i];
+
+        if (txn->sender != sender)
+            continue;
+        looked++;
+        for (uint32_t k = 0; k < txn->sample_count; k++)
+            if (txn->samples[k].series == series && choice-- == 0) {
+                *t_ms = txn->samples[k].t_ms;
+                return true;
+            }
+    }
+    return false;
+}
+
 /* ---- checks ---- */
 
 void sim_check_begin(struct sim_check *check, struct sim_model *model, uint32_t sender)
@@ -151,26 +173,53 @@ bool sim_check_sample(struct sim_check *check, struct label_set labels, int64_t 
     return true;
 }
 
-/* All samples of a transaction that were to be stored, as bits. */
-static uint64_t sim_txn_whole(const struct sim_txn *txn)
+/* Whether the read had a greater sample of the series and time. */
+static bool sim_check_has_greater(const struct sim_check *check, const struct sim_txn *txn,
+                                  uint32_t place)
+{
+    const struct sim_sample *sample = &txn->samples[place];
+
+    for (uint64_t i = txn->id; i < check->model->count; i++) {
+        const struct sim_txn *other = check->model->txns[i];
+        uint64_t seen = check->seen[i];
+
+        if (i == txn->id)
+            seen &= ~UINT64_C(0) << place << 1;
+        for (; seen != 0; seen &= seen - 1) {
+            const struct sim_sample *got = &other->samples[__builtin_ctzll(seen)];
+
+            if (got->series == sample->series && got->t_ms == sample->t_ms)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The samples of a transaction that were to be stored and that the read neither had nor had a
+ * greater one of, as bits. */
+static uint64_t sim_check_missing(const struct sim_check *check, const struct sim_txn *txn)
 {
     uint64_t bits = 0;
 
-    for (uint32_t i = 0; i < txn->sample_count; i++)
-        bits |= (uint64_t)!txn->samples[i].is_late << i;
+    for (uint32_t i = 0; i < txn->sample_count; i++) {
+        const bool is_due = !txn->samples[i].is_late && (check->seen[txn->id] >> i & 1) == 0;
+
+        if (is_due && !sim_check_has_greater(check, txn, i))
+            bits |= UINT64_C(1) << i;
+    }
     return bits;
 }
 
 static bool sim_check_txn(struct sim_check *check, struct sim_txn *txn)
 {
-    const uint64_t seen = check->seen[txn->id];
     struct sim_model *model = check->model;
 
-    if (seen == 0)
+    if (check->seen[txn->id] == 0)
         return true;
-    if (seen != sim_txn_whole(txn))
-        return sim_fail(model, "txn %llu is there in part: %d of %u samples",
-                        (unsigned long long)txn->id, __builtin_popcountll(seen),
+    if (sim_check_missing(check, txn) != 0)
+        return sim_fail(model, "txn %llu is there in part: %d of %u samples are missing",
+                        (unsigned long long)txn->id,
+                        __builtin_popcountll(sim_check_missing(check, txn)),
                         txn->sample_count - txn->late_count);
     if (txn->state == SIM_TXN_REFUSED)
         return sim_fail(model, "txn %llu was refused (%s) and is there",
@@ -179,12 +228,13 @@ static bool sim_check_txn(struct sim_check *check, struct sim_txn *txn)
     return true;
 }
 
-/* After a crash and a whole read, what was unknown is known. */
+/* After a crash and a whole read, what was unknown is known. Where greater samples hide all of a
+ * transaction, it does not matter. */
 static void sim_check_settle(const struct sim_check *check, struct sim_txn *txn)
 {
     if (txn->state != SIM_TXN_UNKNOWN)
         return;
-    if (check->seen[txn->id] != 0 || sim_txn_whole(txn) == 0) {
+    if (sim_check_missing(check, txn) == 0) {
         txn->state = SIM_TXN_ACKED;
     } else {
         txn->state = SIM_TXN_REFUSED;
@@ -199,11 +249,11 @@ bool sim_check_end(struct sim_check *check)
     for (uint64_t i = 0; i < check->must_count; i++) {
         const struct sim_txn *txn = model->txns[check->must[i]];
 
-        if (check->seen[txn->id] != sim_txn_whole(txn))
-            sim_fail(model, "txn %llu of sender %u was %s and %d of its %u samples are there",
+        if (sim_check_missing(check, txn) != 0)
+            sim_fail(model, "txn %llu of sender %u was %s and %d of its %u samples are missing",
                      (unsigned long long)txn->id, txn->sender,
                      txn->state == SIM_TXN_ACKED ? "acknowledged" : "seen by a read",
-                     __builtin_popcountll(check->seen[txn->id]),
+                     __builtin_popcountll(sim_check_missing(check, txn)),
                      txn->sample_count - txn->late_count);
     }
     for (uint64_t i = 0; i < model->count; i++) {

@@ -47,6 +47,8 @@ struct run {
     bool is_ending; /* readers, flusher and filler go home */
     bool is_last;
     uint32_t series_first[SIM_SENDERS]; /* series come and go */
+    bool was_acked[SIM_SENDERS];        /* a transaction of the sender */
+    bool has_late;                      /* samples come out of order */
 };
 
 struct run_sender {
@@ -100,6 +102,31 @@ static void run_print_number(struct slice *out, char *text, uint64_t v)
     *out = slice_of(text, number_format_uint64(text, v));
 }
 
+/* Makes some samples come out of order: without a window before the one that was just added, which
+ * is refused; with one at any time within it, or at the time of another sample, or outside. */
+static void run_make_late(struct run *run, const struct sim_txn *txn, struct sim_sample *sample,
+                          bool has_before)
+{
+    const int64_t now_ms = sample->t_ms;
+    int64_t t_ms;
+
+    if (!txn->has_window) {
+        sample->is_late = has_before && sim_chance(run->sim, 30);
+        sample->t_ms = sample->is_late ? now_ms - 3 : now_ms;
+    } else if (sim_chance(run->sim, 4)) {
+        sample->t_ms =
+            now_ms - (int64_t)sim_below(run->sim, UINT64_C(1) << (1 + sim_below(run->sim, 18)));
+    } else if (sim_chance(run->sim, 8) &&
+               sim_model_recent(&run->model, txn->sender, sample->series, sim_below(run->sim, 20),
+                                &t_ms) &&
+               t_ms > now_ms - SIM_LATE_MS_MAX) {
+        sample->t_ms = t_ms;
+    } else if (run->was_acked[txn->sender] && sim_chance(run->sim, 100)) {
+        sample->is_late = true; /* its tenant has a newest time to be too far behind of */
+        sample->t_ms = now_ms - 2 * SIM_WINDOW_MS;
+    }
+}
+
 /* One series of the sender in the transaction: some samples, rising in time. */
 static bool run_send_series(struct run *run, struct append_txn *append, struct sim_txn *txn,
                             uint32_t series)
@@ -123,13 +150,9 @@ static bool run_send_series(struct run *run, struct append_txn *append, struct s
         struct append_item item = {.kind = APPEND_FLOAT};
         enum append_verdict verdict;
 
-        /* One in thirty comes before the one that was just added. */
         *sample = (struct sim_sample){.series = series, .t_ms = now_ms + (int64_t)i};
-        if (i > 0 && sim_chance(run->sim, 30)) {
-            sample->is_late = true;
-            sample->t_ms = now_ms - 1;
-            txn->late_count++;
-        }
+        run_make_late(run, txn, sample, i > 0);
+        txn->late_count += sample->is_late;
         item.t_ms = sample->t_ms;
         item.v = sim_model_value(txn, txn->sample_count++);
         verdict = append_add(append, &key, &item);
@@ -159,8 +182,10 @@ static void run_on_answer(void *owner, const struct append_result *result)
 /* One transaction, from begin to answer. */
 static void run_send(struct run *run, uint32_t number)
 {
+    const bool has_window = run->has_late && !sim_chance(run->sim, 10);
     const struct append_options options = {.tenant = sim_model_tenant(number),
-                                           .origin = APPEND_WRITE};
+                                           .origin = APPEND_WRITE,
+                                           .out_of_order_ms = has_window ? SIM_WINDOW_MS : 0};
     const uint32_t series_count = 1 + (uint32_t)sim_below(run->sim, 20);
     struct append_txn *append;
     struct run_answer *answer;
@@ -174,6 +199,7 @@ static void run_send(struct run *run, uint32_t number)
         return;
     }
     txn = sim_model_new_txn(&run->model, number);
+    txn->has_window = has_window;
     if (sim_chance(run->sim, 10))
         run->series_first[number]++; /* one series ends, another begins */
     for (uint32_t i = 0; i < series_count; i++) {
@@ -193,6 +219,7 @@ static void run_send(struct run *run, uint32_t number)
     append_commit(append, run_on_answer, answer);
     err = env_wait(sim_env(run->sim), &txn->op, 0);
     ASSERT(err == ERR_OK);
+    run->was_acked[number] |= txn->err == ERR_OK;
     if (txn->err != ERR_OK && run->weather == RUN_FAIR)
         sim_fail(&run->model, "commit failed in fair weather: %s", err_text(txn->err));
 }
@@ -523,6 +550,7 @@ static void run_init(struct run *run, const struct sim_storage_options *options,
     run->log = log_make(&run->sink, NULL);
     run->weather = (enum run_weather)(
         sim_chance(run->sim, 3) ? RUN_FAIR : sim_below(run->sim, RUN_WEATHER_COUNT));
+    run->has_late = sim_chance(run->sim, 2);
     run->db_options = (struct db_options){
         .env = sim_env(run->sim),
         .log = options->is_verbose ? &run->log : NULL,

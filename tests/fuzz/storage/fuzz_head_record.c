@@ -35,7 +35,7 @@ static void check_samples(struct slice payload)
     if (head_record_open_samples(&reader, payload, &tenant) != ERR_OK)
         return;
     buf_init(&buf, 1 << 20);
-    head_record_start_samples(&writer, &buf, tenant);
+    head_record_start_samples(&writer, &buf, tenant, reader.out_of_order_ms);
     while ((count = head_record_next(&reader, entries)) > 0)
         for (unsigned i = 0; i < count; i++) {
             const char *room = buf_reserve(&buf, HEAD_RECORD_ENTRY_SIZE_MAX);
@@ -48,6 +48,7 @@ static void check_samples(struct slice payload)
     ASSERT(err == ERR_OK);
     err = head_record_open_samples(&copy, buf_slice(&buf), &tenant);
     ASSERT(err == ERR_OK);
+    ASSERT(reader.out_of_order_ms == copy.out_of_order_ms);
     while ((count = head_record_next(&reader, entries)) > 0) {
         copied = head_record_next(&copy, copies);
         ASSERT(copied >= count);

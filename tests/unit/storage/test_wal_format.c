@@ -207,7 +207,9 @@ static void test_samples_round_trip(void **state)
         unsigned n;
 
         buf_init(&buf, 1 << 20);
-        head_record_start_samples(&writer, &buf, SLICE("tenant"));
+        const int64_t window_ms = gen_chance(&gen, 2) ? 0 : (int64_t)(gen_u64(&gen) >> 1);
+
+        head_record_start_samples(&writer, &buf, SLICE("tenant"), window_ms);
         for (size_t i = 0; i < count; i++) {
             struct head_entry *entry = &want[i];
 
@@ -227,6 +229,7 @@ static void test_samples_round_trip(void **state)
         }
         check_err(ERR_OK, head_record_open_samples(&reader, buf_slice(&buf), &tenant));
         check_slice("tenant", tenant);
+        assert_true(reader.out_of_order_ms == window_ms);
         while ((n = head_record_next(&reader, got)) > 0) {
             assert_true(read + n <= count);
             for (unsigned i = 0; i < n; i++, read++)
