@@ -23,7 +23,7 @@ struct any_sample {
 
 struct any_series {
     struct label label;
-    char value[8];
+    char value[16];
     struct any_sample *samples;
     uint32_t count;
     struct exemplar exemplars[EXEMPLARS_MAX]; /* by time */
