@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#include "promql/stage.h"
+#include "promql/histogram_groups.h"
 #include "promql/sum.h"
 
 struct aggregate_stage {
@@ -19,7 +19,8 @@ struct aggregate_stage {
     bool is_read;
     /* Cells: [group][step]. A count of 0: nothing there. */
     double *v, *low, *counts;
-    bool *is_running; /* avg: v is a mean; NULL as long as none is */
+    bool *is_running;                          /* avg: v is a mean; NULL as long as none is */
+    struct promql_histogram_groups histograms; /* of sum and avg */
     struct promql_column column;
 };
 
@@ -154,31 +155,27 @@ static void add_counts(struct aggregate_stage *self, size_t cell)
         counts[i] += promql_column_has(column, i);
 }
 
-/* Histograms count like any other value; sum and avg do not take them yet; the others pass over
- * them.
- */
-static enum err see_histograms(struct aggregate_stage *self)
+/* Histograms count like any other value; sum and avg take them apart from floats; the others pass
+ * over them. */
+static enum err see_histograms(struct aggregate_stage *self, struct promql_cell at, size_t cell)
 {
     struct promql_column *column = &self->column;
-    const char *const name = promql_aggregator_text(self->op);
-    bool is_any = false;
+    const uint32_t count = promql_column_present_count(column);
+    const struct promql_histogram_input input = {
+        .column = column,
+        .cell = cell,
+        .float_counts = self->counts,
+        .name = label_set_get(self->child->labels[at.series], SLICE(LABEL_METRIC_NAME)),
+    };
 
     if (self->op == PROMQL_COUNT || self->op == PROMQL_GROUP)
         return ERR_OK;
-    for (uint32_t i = 0; i < column->count; i++) {
-        if (promql_column_has(column, i) && column->histograms[i] != NULL) {
-            column->present[i / 64] &= ~(UINT64_C(1) << (i % 64));
-            is_any = true;
-        }
-    }
-    if (!is_any)
-        return ERR_OK;
     if (self->op == PROMQL_SUM || self->op == PROMQL_AVG)
-        return promql_eval_unsupported(self->stage.eval, self->expr,
-                                       self->op == PROMQL_SUM ? "sum of native histograms"
-                                                              : "avg of native histograms");
-    promql_eval_info(self->stage.eval, self->expr->aggregate.expr,
-                     "ignored histogram in %s aggregation", name);
+        return promql_histogram_groups_add(&self->histograms, &input);
+    promql_column_drop_histograms(column);
+    if (count != promql_column_present_count(column))
+        promql_eval_info(self->stage.eval, self->expr->aggregate.expr,
+                         "ignored histogram in %s aggregation", promql_aggregator_text(self->op));
     return ERR_OK;
 }
 
@@ -189,7 +186,7 @@ static enum err add_column(struct aggregate_stage *self, struct promql_cell at)
     enum err err = promql_stage_column(self->child, at, &self->column);
 
     if (err == ERR_OK && self->column.has_histograms)
-        err = see_histograms(self);
+        err = see_histograms(self, at, cell);
     if (err != ERR_OK)
         return err;
     switch ((int)self->op) {
@@ -259,6 +256,20 @@ static double cell_value(const struct aggregate_stage *self, size_t cell)
     }
 }
 
+static enum err put_histograms(struct aggregate_stage *self, size_t cell, struct promql_column *out)
+{
+    enum err err = ERR_OK;
+
+    for (uint32_t i = 0; i < out->count && err == ERR_OK; i++) {
+        if (self->histograms.cells[cell + i] == NULL)
+            continue;
+        promql_column_remove(out, i);
+        err = promql_histogram_groups_get(&self->histograms, cell + i, self->counts[cell + i] != 0,
+                                          out, i);
+    }
+    return err;
+}
+
 static enum err aggregate_column(struct promql_stage *stage, struct promql_cell at,
                                  struct promql_column *out)
 {
@@ -277,7 +288,7 @@ static enum err aggregate_column(struct promql_stage *stage, struct promql_cell 
         if (self->counts[cell + i] != 0)
             promql_column_add(out, i, cell_value(self, cell + i));
     }
-    return ERR_OK;
+    return self->histograms.cells == NULL ? ERR_OK : put_histograms(self, cell, out);
 }
 
 static const struct promql_stage_ops aggregate_ops = {.column = aggregate_column};
@@ -327,6 +338,8 @@ enum err promql_aggregate_new(struct promql_eval *eval, const struct promql_expr
         return err;
     self->stage = (struct promql_stage){&aggregate_ops, eval,        child->grid,
                                         index.sets,     index.count, child->may_fault};
+    self->histograms = (struct promql_histogram_groups){
+        .eval = eval, .expr = expr, .cell_count = (size_t)index.count * child->grid->count};
     *out = &self->stage;
     return ERR_OK;
 }

@@ -62,6 +62,16 @@ bool promql_op_is_set(enum promql_op op)
     return op == PROMQL_OP_AND || op == PROMQL_OP_OR || op == PROMQL_OP_UNLESS;
 }
 
+bool promql_op_is_trim(enum promql_op op)
+{
+    return op == PROMQL_OP_TRIM_UPPER || op == PROMQL_OP_TRIM_LOWER;
+}
+
+bool promql_op_is_arithmetic(enum promql_op op)
+{
+    return !promql_op_is_comparison(op) && !promql_op_is_set(op) && !promql_op_is_trim(op);
+}
+
 const char *promql_aggregator_text(enum promql_aggregator op)
 {
     ASSERT(op < PROMQL_AGGREGATOR_COUNT);

@@ -224,6 +224,10 @@ const char *promql_op_text(enum promql_op op);
 int promql_op_precedence(enum promql_op op);
 bool promql_op_is_comparison(enum promql_op op);
 bool promql_op_is_set(enum promql_op op);
+/* Histogram trim operators. */
+bool promql_op_is_trim(enum promql_op op);
+/* None of the others: the name of a metric does not fit its result. */
+bool promql_op_is_arithmetic(enum promql_op op);
 const char *promql_aggregator_text(enum promql_aggregator op);
 bool promql_aggregator_has_param(enum promql_aggregator op);
 

@@ -1,154 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* histogram_quantile() and histogram_fraction() over classic histograms: series that differ only in
- * `le` are the buckets of one. One histogram is held at a time, all its steps. */
+/* histogram_quantile(), histogram_quantiles() and histogram_fraction(), over classic and native
+ * histograms. */
 
 #include <math.h>
-#include <stdlib.h>
+#include <stdio.h>
 
 #include "base/number.h"
-#include "base/utf8.h"
-#include "promql/bucket.h"
+#include "promql/bucket_groups.h"
+#include "promql/native.h"
 #include "promql/quantile.h"
-#include "promql/stage.h"
-
-#define BUCKET_LABEL "le"
-
-enum { PARAMS_MAX = 2 };
-
-/* A series that is a bucket. */
-struct classic_member {
-    uint32_t group, series;
-    double bound;
-};
 
 struct classic_stage {
-    struct promql_stage stage;
-    const struct promql_expr *call;
+    struct promql_stage stage;        /* of each group, a series for each quantile */
     const struct promql_expr *vector; /* the argument */
-    struct promql_stage *child;
-    struct promql_scalar_arg *params[PARAMS_MAX];
-    bool is_fraction, is_drained;
-    /* By group, within it by bound; those of group g begin at first[g]. */
-    struct classic_member *members;
-    uint32_t member_count;
-    uint32_t *first;               /* [series_count + 1] */
-    struct classic_member *strays; /* without a bound */
-    uint32_t stray_count;
-    /* The group under way. */
-    uint32_t room;                 /* members of the largest group */
-    double *values;                /* [steps][room] */
-    bool *is_there;                /* [steps][room] */
-    struct promql_bucket *scratch; /* [room] */
-    struct promql_column column;
+    struct promql_bucket_groups groups;
+    struct promql_scalar_arg *params[PROMQL_CLASSIC_PARAMS_MAX];
+    uint32_t param_count;
+    bool is_fraction;
+    /* histogram_quantiles(): all values that its parameters have, each once. */
+    double *quantiles;
+    uint32_t quantile_count; /* 1 of the others */
 };
 
-static enum err refuse_histograms(struct classic_stage *self)
-{
-    return promql_eval_unsupported(self->stage.eval, self->call,
-                                   self->is_fraction ? "histogram_fraction of native histograms"
-                                                     : "histogram_quantile of native histograms");
-}
+/* ---- values ---- */
 
-static enum err pull(struct classic_stage *self, struct promql_cell at)
+static void inform(struct classic_stage *self, enum promql_native_note note)
 {
-    const enum err err = promql_stage_column(self->child, at, &self->column);
+    static const char *const texts[] = {
+        [PROMQL_NATIVE_NAN_RESULT] =
+            "input to histogram_quantile has NaN observations, result is NaN",
+        [PROMQL_NATIVE_NAN_SKEW] =
+            "input to histogram_quantile has NaN observations, result is skewed higher",
+        [PROMQL_NATIVE_NANS_LEFT_OUT] = "input to histogram_fraction has NaN observations, which "
+                                        "are excluded from all fractions",
+    };
+    const struct slice name =
+        label_set_get(self->groups.labels[self->groups.current], SLICE(LABEL_METRIC_NAME));
+    char named[160];
 
-    if (err != ERR_OK || !self->column.has_histograms)
-        return err;
-    for (uint32_t i = 0; i < self->column.count; i++) {
-        if (promql_column_has(&self->column, i) && self->column.histograms[i] != NULL)
-            return refuse_histograms(self);
+    if (note == PROMQL_NATIVE_FINE)
+        return;
+    if (name.len == 0) {
+        promql_eval_info(self->stage.eval, self->vector, "%s", texts[note]);
+        return;
     }
-    return ERR_OK;
+    snprintf(named, sizeof(named), "%s for metric name", texts[note]);
+    promql_eval_note_name(self->stage.eval, self->vector,
+                          &(struct promql_named_note){false, named, name});
 }
 
-/* A series that is no bucket is left out; a person hears of it if it has a value at all. */
-static void warn_stray(struct classic_stage *self, uint32_t series)
+static double quantile_of(struct classic_stage *self, struct promql_bucket_step *step, double q)
 {
-    const struct label_set labels = self->child->labels[series];
-    struct buf quoted[2];
-
-    for (int i = 0; i < 2; i++) {
-        buf_init(&quoted[i], 900);
-        utf8_quote(&quoted[i],
-                   label_set_get(labels, i == 0 ? SLICE(BUCKET_LABEL) : SLICE(LABEL_METRIC_NAME)));
-    }
-    promql_eval_warn(self->stage.eval, self->vector,
-                     "bucket label \"" BUCKET_LABEL "\" is missing or has a malformed value of "
-                     "%.*s for metric name %.*s",
-                     SLICE_ARG(buf_slice(&quoted[0])), SLICE_ARG(buf_slice(&quoted[1])));
-    buf_fini(&quoted[0]);
-    buf_fini(&quoted[1]);
-}
-
-static enum err drain_strays(struct classic_stage *self)
-{
-    self->is_drained = true;
-    for (uint32_t i = 0; i < self->stray_count; i++) {
-        bool is_any = false;
-
-        for (uint32_t w = 0; w < promql_grid_windows(self->stage.grid); w++) {
-            const enum err err = pull(self, (struct promql_cell){self->strays[i].series, w});
-
-            if (err != ERR_OK)
-                return err;
-            is_any |= !promql_column_is_empty(&self->column);
-        }
-        if (is_any)
-            warn_stray(self, self->strays[i].series);
-    }
-    return ERR_OK;
-}
-
-static enum err make_room(struct classic_stage *self)
-{
-    struct promql_eval *eval = self->stage.eval;
-    const size_t cells = (size_t)self->stage.grid->count * self->room;
-    const enum err err = promql_eval_hold(eval, cells);
-
-    if (err != ERR_OK)
-        return err;
-    self->values = arena_alloc(eval->arena, cells * sizeof(*self->values));
-    self->is_there = arena_alloc(eval->arena, cells * sizeof(*self->is_there));
-    self->scratch = arena_alloc(eval->arena, self->room * sizeof(*self->scratch));
-    if (self->values == NULL || self->is_there == NULL || self->scratch == NULL)
-        return promql_eval_no_room(eval);
-    return ERR_OK;
-}
-
-static enum err read_group(struct classic_stage *self, uint32_t group)
-{
-    const uint32_t first = self->first[group], end = self->first[group + 1];
-    enum err err = ERR_OK;
-
-    if (self->values == NULL)
-        err = make_room(self);
-    for (uint32_t m = first; m < end && err == ERR_OK; m++) {
-        for (uint32_t w = 0; w < promql_grid_windows(self->stage.grid) && err == ERR_OK; w++) {
-            const size_t step = (size_t)w * PROMQL_WINDOW;
-
-            err = pull(self, (struct promql_cell){self->members[m].series, w});
-            for (uint32_t i = 0; err == ERR_OK && i < self->column.count; i++) {
-                const size_t cell = (step + i) * self->room + (m - first);
-
-                self->values[cell] = self->column.v[i];
-                self->is_there[cell] = promql_column_has(&self->column, i);
-            }
-        }
-    }
-    return err;
-}
-
-static double evaluate(struct classic_stage *self, struct promql_buckets *buckets, uint32_t step)
-{
-    const double param = self->params[0]->column.v[step];
+    enum promql_native_note note;
     double result;
 
-    if (self->is_fraction)
-        return promql_bucket_fraction(buckets, param, self->params[1]->column.v[step]);
-    result = promql_bucket_quantile(buckets, param);
-    if (buckets->was_forced)
+    if (step->native != NULL) {
+        result = promql_native_quantile(step->native, q, &note);
+        inform(self, note);
+        return result;
+    }
+    result = promql_bucket_quantile(&step->classic, q);
+    if (step->classic.was_forced)
         promql_eval_info(self->stage.eval, self->vector,
                          "input to histogram_quantile needed to be fixed for monotonicity (see "
                          "https://prometheus.io/docs/prometheus/latest/querying/functions/"
@@ -156,24 +69,144 @@ static double evaluate(struct classic_stage *self, struct promql_buckets *bucket
     return result;
 }
 
-static void group_steps(struct classic_stage *self, struct promql_cell cell,
-                        struct promql_column *out)
+static double fraction_of(struct classic_stage *self, struct promql_bucket_step *step, uint32_t i)
 {
-    const uint32_t first = self->first[cell.series], end = self->first[cell.series + 1];
+    const double lower = self->params[0]->column.v[i], upper = self->params[1]->column.v[i];
+    enum promql_native_note note;
+    double result;
+
+    if (step->native == NULL)
+        return promql_bucket_fraction(&step->classic, lower, upper);
+    result = promql_native_fraction(step->native, lower, upper, &note);
+    inform(self, note);
+    return result;
+}
+
+/* ---- several quantiles ---- */
+
+static bool is_same(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+/* How many parameters have a quantile at a step. */
+static uint32_t count_params(const struct classic_stage *self, double q, uint32_t step)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < self->param_count; i++)
+        count += is_same(self->params[i]->column.v[step], q);
+    return count;
+}
+
+static enum err add_quantile(struct classic_stage *self, double q)
+{
+    const uint32_t count = self->quantile_count;
+    double *grown = self->quantiles;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_same(grown[i], q))
+            return ERR_OK;
+    }
+    if ((count & (count - 1)) == 0)
+        grown = arena_grow(self->stage.eval->arena, grown, count * sizeof(*grown),
+                           (count == 0 ? 1 : (size_t)count * 2) * sizeof(*grown));
+    if (grown == NULL)
+        return promql_eval_no_room(self->stage.eval);
+    grown[count] = q;
+    self->quantiles = grown;
+    self->quantile_count++;
+    return ERR_OK;
+}
+
+static enum err find_quantiles(struct classic_stage *self)
+{
+    for (uint32_t p = 0; p < self->param_count; p++) {
+        struct promql_scalar_arg *param = self->params[p];
+
+        for (uint32_t w = 0; w < promql_grid_windows(self->stage.grid); w++) {
+            enum err err = promql_scalar_arg_load(param, w);
+
+            for (uint32_t i = 0; i < param->column.count && err == ERR_OK; i++)
+                err = add_quantile(self, param->column.v[i]);
+            if (err != ERR_OK)
+                return err;
+        }
+    }
+    return ERR_OK;
+}
+
+/* "0.5", "1.0": always with a point or an exponent. */
+static struct slice quantile_text(struct arena *arena, double q)
+{
+    char text[NUMBER_TEXT_SIZE];
+    const size_t len = number_format_double(text, q, NUMBER_G);
+    const bool is_whole =
+        isfinite(q) && memchr(text, '.', len) == NULL && memchr(text, 'e', len) == NULL;
+
+    return arena_printf(arena, "%.*s%s", (int)len, text, is_whole ? ".0" : "");
+}
+
+/* A series of each group for each quantile. */
+static enum err label_quantiles(struct classic_stage *self, struct slice name,
+                                struct label_set **labels)
+{
+    struct promql_eval *eval = self->stage.eval;
+    const uint32_t group_count = self->groups.count;
+    struct label_set *made =
+        arena_alloc(eval->arena, (size_t)group_count * self->quantile_count * sizeof(*made));
+    uint32_t count = 0;
+
+    if (made == NULL)
+        return promql_eval_no_room(eval);
+    for (uint32_t g = 0; g < group_count; g++) {
+        for (uint32_t q = 0; q < self->quantile_count; q++) {
+            struct label_builder builder;
+
+            label_builder_init(&builder, eval->arena, (*labels)[g]);
+            label_builder_set(&builder, name, quantile_text(eval->arena, self->quantiles[q]));
+            made[count++] = label_set_copy(eval->arena, label_builder_set_view(&builder));
+            if (builder.err != ERR_OK)
+                return promql_eval_no_room(eval);
+        }
+    }
+    *labels = made;
+    return ERR_OK;
+}
+
+/* ---- the operator ---- */
+
+static enum err fail_doubled(struct classic_stage *self)
+{
+    return err_set(self->stage.eval->info, ERR_EXEC,
+                   "vector cannot contain metrics with the same labelset");
+}
+
+static enum err group_steps(struct classic_stage *self, struct promql_cell cell,
+                            struct promql_column *out)
+{
+    const double *q =
+        self->quantiles == NULL ? NULL : &self->quantiles[cell.series % self->quantile_count];
 
     for (uint32_t i = 0; i < out->count; i++) {
-        const size_t at = ((size_t)cell.window * PROMQL_WINDOW + i) * self->room;
-        struct promql_buckets buckets = {.items = self->scratch};
+        const uint32_t params = q == NULL ? 1 : count_params(self, *q, i);
+        struct promql_bucket_step step;
 
         out->v[i] = 0;
-        for (uint32_t m = first; m < end; m++) {
-            if (self->is_there[at + m - first])
-                self->scratch[buckets.count++] =
-                    (struct promql_bucket){self->members[m].bound, self->values[at + m - first]};
-        }
-        if (buckets.count != 0)
-            promql_column_add(out, i, evaluate(self, &buckets, i));
+        if (params == 0)
+            continue;
+        promql_bucket_groups_step(&self->groups, cell.window * PROMQL_WINDOW + i, &step);
+        if (step.native == NULL && step.classic.count == 0)
+            continue;
+        if (params > 1)
+            return fail_doubled(self);
+        promql_column_add(
+            out, i,
+            self->is_fraction
+                ? fraction_of(self, &step, i)
+                : quantile_of(self, &step, q != NULL ? *q : self->params[0]->column.v[i]));
     }
+    return ERR_OK;
 }
 
 static enum err classic_column(struct promql_stage *stage, struct promql_cell cell,
@@ -182,127 +215,66 @@ static enum err classic_column(struct promql_stage *stage, struct promql_cell ce
     struct classic_stage *self = (struct classic_stage *)stage;
     enum err err = ERR_OK;
 
-    for (uint32_t i = 0; i < PARAMS_MAX && err == ERR_OK && self->params[i] != NULL; i++)
+    for (uint32_t i = 0; i < self->param_count && err == ERR_OK; i++)
         err = promql_scalar_arg_load(self->params[i], cell.window);
-    if (err == ERR_OK && !self->is_drained)
-        err = drain_strays(self);
-    if (err == ERR_OK && cell.window == 0)
-        err = read_group(self, cell.series);
+    if (err == ERR_OK)
+        err = promql_bucket_groups_read(&self->groups, cell.series / self->quantile_count);
     if (err == ERR_OK)
         err = promql_eval_check(stage->eval);
     if (err != ERR_OK)
         return err;
     promql_column_clear(out, promql_grid_window_count(stage->grid, cell.window));
-    group_steps(self, cell, out);
-    return ERR_OK;
+    return group_steps(self, cell, out);
 }
 
 static const struct promql_stage_ops classic_ops = {.column = classic_column};
 
-/* ---- making the groups ---- */
-
-static int by_group_and_bound(const void *x, const void *y)
+static enum err init_params(struct classic_stage *self, const struct promql_classic_args *args,
+                            const struct promql_expr *call)
 {
-    const struct classic_member *a = x, *b = y;
+    const uint32_t first = call->call.arg_count - args->param_count; /* of quantiles */
+    enum err err = ERR_OK;
 
-    if (a->group != b->group)
-        return a->group < b->group ? -1 : 1;
-    if (a->bound != b->bound)
-        return a->bound < b->bound ? -1 : 1;
-    return a->series < b->series ? -1 : 1;
-}
-
-static enum err group_members(struct classic_stage *self, struct promql_index *index)
-{
-    const struct slice name = SLICE(BUCKET_LABEL);
-    const struct promql_projection projection = {.names = {&name, 1}};
-    struct promql_stage *child = self->child;
-
-    for (uint32_t i = 0; i < child->series_count; i++) {
-        struct classic_member member = {.series = i};
-        struct label_set labels;
-        enum err err;
-
-        if (number_parse_double(label_set_get(child->labels[i], name), &member.bound) != ERR_OK ||
-            isnan(member.bound)) {
-            self->strays[self->stray_count++] = member;
-            continue;
-        }
-        err = promql_labels_project(self->stage.eval, &projection, child->labels[i], &labels);
-        if (err == ERR_OK)
-            err = promql_index_add(index, labels, &member.group);
-        if (err != ERR_OK)
-            return err;
-        self->members[self->member_count++] = member;
-    }
-    qsort(self->members, self->member_count, sizeof(*self->members), by_group_and_bound);
-    return ERR_OK;
-}
-
-static enum err find_firsts(struct classic_stage *self, uint32_t group_count)
-{
-    self->first = ARENA_ARRAY(self->stage.eval->arena, uint32_t, (size_t)group_count + 1);
-    if (self->first == NULL)
-        return promql_eval_no_room(self->stage.eval);
-    for (uint32_t i = 0; i < self->member_count; i++)
-        self->first[self->members[i].group + 1]++;
-    for (uint32_t g = 0; g < group_count; g++) {
-        if (self->first[g + 1] > self->room)
-            self->room = self->first[g + 1];
-        self->first[g + 1] += self->first[g];
-    }
-    return ERR_OK;
-}
-
-static enum err init_params(struct classic_stage *self, struct promql_stage *const *params)
-{
-    for (uint32_t i = 0; i < (self->is_fraction ? 2 : 1); i++) {
+    self->param_count = args->param_count;
+    for (uint32_t i = 0; i < args->param_count && err == ERR_OK; i++) {
         self->params[i] = ARENA_NEW(self->stage.eval->arena, struct promql_scalar_arg);
         if (self->params[i] == NULL)
             return promql_eval_no_room(self->stage.eval);
-        promql_scalar_arg_init(self->params[i], params[i]);
+        promql_scalar_arg_init(self->params[i], args->params[i]);
+        if (!self->is_fraction)
+            err = promql_quantile_check(self->params[i],
+                                        call->call.args[args->has_label ? first + i : i]);
     }
-    return self->is_fraction ? ERR_OK
-                             : promql_quantile_check(self->params[0], self->call->call.args[0]);
+    return err;
 }
 
 enum err promql_classic_new(struct promql_eval *eval, const struct promql_expr *call,
-                            struct promql_stage *const *args, struct promql_stage **out)
+                            const struct promql_classic_args *args, struct promql_stage **out)
 {
     struct classic_stage *self = ARENA_NEW(eval->arena, struct classic_stage);
-    const uint32_t last = call->call.arg_count - 1;
-    struct promql_stage *child = args[last];
+    struct promql_stage *child = args->vector;
     struct label_set *labels;
-    struct promql_index index;
     enum err err;
 
     if (self == NULL)
         return promql_eval_no_room(eval);
     self->stage = (struct promql_stage){&classic_ops, eval, child->grid, NULL, 0, true};
-    self->call = call;
-    self->vector = call->call.args[last];
-    while (self->vector->kind == PROMQL_PAREN)
-        self->vector = self->vector->paren;
-    self->child = child;
+    self->vector = args->place;
     self->is_fraction = call->call.function->id == PROMQL_FUNCTION_HISTOGRAM_FRACTION;
-    self->members = arena_alloc(eval->arena, child->series_count * sizeof(*self->members));
-    self->strays = arena_alloc(eval->arena, child->series_count * sizeof(*self->strays));
-    if (self->members == NULL || self->strays == NULL)
-        return promql_eval_no_room(eval);
-    promql_index_init(&index, eval);
-    err = init_params(self, args);
+    err = init_params(self, args, call);
     if (err == ERR_OK)
-        err = group_members(self, &index);
+        err = promql_bucket_groups_init(&self->groups, child, args->place);
     if (err == ERR_OK)
-        err = find_firsts(self, index.count);
-    if (err == ERR_OK)
-        err = promql_labels_drop_metadata(eval, index.sets, index.count, &labels);
-    /* With nothing but strays no one will pull. */
-    if (err == ERR_OK && index.count == 0)
-        err = drain_strays(self);
+        err = promql_labels_drop_metadata(eval, self->groups.labels, self->groups.count, &labels);
+    if (err == ERR_OK && args->has_label)
+        err = find_quantiles(self);
+    if (err == ERR_OK && args->has_label)
+        err = label_quantiles(self, args->label, &labels);
     if (err != ERR_OK)
         return err;
+    if (!args->has_label)
+        self->quantile_count = 1;
     self->stage.labels = labels;
-    self->stage.series_count = index.count;
+    self->stage.series_count = self->groups.count * self->quantile_count;
     return promql_merge_new(eval, &self->stage, false, out);
 }

@@ -31,6 +31,16 @@ const struct histogram **promql_column_histograms(struct promql_eval *eval,
     return out->histograms;
 }
 
+enum err promql_column_add_histogram(struct promql_eval *eval, struct promql_column *out,
+                                     uint32_t step, const struct histogram *histogram)
+{
+    if (histogram == NULL || promql_column_histograms(eval, out) == NULL)
+        return promql_eval_no_room(eval);
+    out->histograms[step] = histogram;
+    promql_column_add(out, step, 0);
+    return ERR_OK;
+}
+
 void promql_column_drop_histograms(struct promql_column *column)
 {
     if (!column->has_histograms)

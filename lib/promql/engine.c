@@ -43,6 +43,7 @@ static enum err eval_init(struct promql_eval *eval, const struct query_options *
         return err_set(eval->info, ERR_BAD_INPUT, "query of more than %d steps", PROMQL_STEPS_MAX);
     eval->query = query;
     eval->arena = query->arena;
+    histogram_scratch_init(&eval->histogram_scratch, query->arena);
     eval->grid = (struct promql_grid){
         .start_ms = query->start_ms,
         .step_ms = query->step_ms > 0 ? query->step_ms : 1,

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "base/utf8.h"
+
 enum err promql_eval_hold(struct promql_eval *eval, uint64_t count)
 {
     eval->samples_held += count;
@@ -98,6 +100,18 @@ void promql_eval_warn(struct promql_eval *eval, const struct promql_expr *expr, 
     va_end(args);
     made.text = slice_from_cstr(text);
     note(eval, &made);
+}
+
+void promql_eval_note_name(struct promql_eval *eval, const struct promql_expr *expr,
+                           const struct promql_named_note *note)
+{
+    struct buf quoted;
+
+    buf_init(&quoted, NOTE_TEXT_SIZE - 124);
+    utf8_quote(&quoted, note->name);
+    (note->is_warning ? promql_eval_warn : promql_eval_info)(eval, expr, "%s %.*s", note->text,
+                                                             SLICE_ARG(buf_slice(&quoted)));
+    buf_fini(&quoted);
 }
 
 void promql_eval_annotate(struct promql_eval *eval)

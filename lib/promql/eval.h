@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "model/histogram_sum.h"
 #include "model/query.h"
 #include "model/source.h"
 #include "promql/ast.h"
@@ -55,6 +56,8 @@ struct promql_eval {
     uint64_t samples_held, samples_max;
     uint32_t ticks; /* batches and windows since the deadline was looked at */
     struct promql_note *notes;
+    struct histogram_scratch histogram_scratch; /* for all sums of histograms */
+    struct histogram_sum histogram_sum;         /* for one that is used up at once */
 };
 
 /* Steps of one window of one series. Values of steps that are not present are undefined but
@@ -116,6 +119,14 @@ void promql_eval_info(struct promql_eval *eval, const struct promql_expr *expr, 
 /* The same with "PromQL warning: TEXT (line:col)". */
 void promql_eval_warn(struct promql_eval *eval, const struct promql_expr *expr, const char *format,
                       ...) __attribute__((format(printf, 3, 4)));
+/* Either, with a metric's name at its end: TEXT "NAME". */
+struct promql_named_note {
+    bool is_warning;
+    const char *text;
+    struct slice name; /* empty: "" */
+};
+void promql_eval_note_name(struct promql_eval *eval, const struct promql_expr *expr,
+                           const struct promql_named_note *note);
 /* Hands what was noted to the result. */
 void promql_eval_annotate(struct promql_eval *eval);
 
@@ -163,11 +174,24 @@ static inline bool promql_column_has(const struct promql_column *column, uint32_
 {
     return (column->present[step / 64] >> (step % 64) & 1) != 0;
 }
+/* The histogram of a step that is present; NULL: it is a float. */
+static inline const struct histogram *promql_column_histogram(const struct promql_column *column,
+                                                              uint32_t step)
+{
+    return column->has_histograms ? column->histograms[step] : NULL;
+}
+static inline void promql_column_remove(struct promql_column *column, uint32_t step)
+{
+    column->present[step / 64] &= ~(UINT64_C(1) << (step % 64));
+}
 static inline void promql_column_add(struct promql_column *column, uint32_t step, double v)
 {
     column->present[step / 64] |= UINT64_C(1) << (step % 64);
     column->v[step] = v;
 }
+/* ERR_LIMIT: no room, or histogram is NULL because there was none. */
+enum err promql_column_add_histogram(struct promql_eval *eval, struct promql_column *out,
+                                     uint32_t step, const struct histogram *histogram) MUST_USE;
 /* Steps with histograms become empty. */
 void promql_column_drop_histograms(struct promql_column *column);
 bool promql_column_is_empty(const struct promql_column *column);
@@ -189,43 +213,6 @@ enum err promql_held_add(struct promql_held *held, struct promql_eval *eval, uin
 enum err promql_held_get(const struct promql_held *held, struct promql_eval *eval, uint32_t window,
                          struct promql_column *out) MUST_USE;
 enum { PROMQL_NO_CLASH = UINT32_MAX };
-
-/* ---- label sets (series_index.c) ---- */
-
-/* Label sets by content, each with the number of its first occurrence. */
-struct promql_index {
-    struct promql_eval *eval;
-    struct label_set *sets; /* [count] */
-    struct hash128 *hashes;
-    uint32_t *slots; /* number + 1; 0: free */
-    uint32_t count, cap, slot_count;
-};
-
-void promql_index_init(struct promql_index *index, struct promql_eval *eval);
-/* *number is the set's; equal to the count before if it is new. The set's items are kept. */
-enum err promql_index_add(struct promql_index *index, struct label_set set,
-                          uint32_t *number) MUST_USE;
-/* False if it is not there. */
-bool promql_index_find(const struct promql_index *index, struct label_set set, uint32_t *number);
-
-struct promql_projection {
-    struct promql_labels names;
-    bool is_keep;        /* keep only names, else drop them */
-    bool drops_name;     /* __name__ too */
-    bool drops_metadata; /* __name__, __type__ and __unit__ too */
-};
-
-/* The labels that stay; texts are shared with set. */
-enum err promql_labels_project(struct promql_eval *eval, const struct promql_projection *projection,
-                               struct label_set set, struct label_set *out) MUST_USE;
-
-/* The labels by which a binary operator of two vectors matches. */
-enum err promql_labels_match(struct promql_eval *eval, const struct promql_matching *matching,
-                             struct label_set set, struct label_set *out) MUST_USE;
-
-/* All sets without __name__, __type__ and __unit__. */
-enum err promql_labels_drop_metadata(struct promql_eval *eval, const struct label_set *sets,
-                                     uint32_t count, struct label_set **out) MUST_USE;
 
 /* ---- samples of a series (feed.c) ---- */
 

@@ -4,10 +4,10 @@
  * and min_of() take a scalar for the vector. */
 
 #include <math.h>
-#include <stdio.h>
 
 #include "promql/calendar.h"
 #include "promql/function.h"
+#include "promql/native.h"
 #include "promql/stage.h"
 
 enum { PARAMS_MAX = 2 };
@@ -17,7 +17,6 @@ typedef double map_fn(double v);
 struct map_stage {
     struct promql_stage stage;
     struct promql_stage *child;
-    const struct promql_expr *call;
     enum promql_function_id id;
     map_fn *fn; /* NULL: one with parameters, timestamp, or of histograms alone */
     struct promql_scalar_arg *params[PARAMS_MAX];
@@ -177,18 +176,35 @@ static void set_times(const struct map_stage *self, uint32_t window, struct prom
         out->v[i] = (double)promql_grid_time(self->stage.grid, window * PROMQL_WINDOW + i) / 1000;
 }
 
-static enum err drop_floats(const struct map_stage *self, struct promql_column *out)
+static double of_histogram(enum promql_function_id id, const struct histogram *h)
 {
-    char what[80];
-
-    for (uint32_t i = 0; i < out->count && out->has_histograms; i++) {
-        if (!promql_column_has(out, i) || out->histograms[i] == NULL)
-            continue;
-        snprintf(what, sizeof(what), "function %s()", self->call->call.function->name);
-        return promql_eval_unsupported(self->stage.eval, self->call, what);
+    switch ((int)id) {
+    case PROMQL_FUNCTION_HISTOGRAM_AVG:
+        return h->sum / h->f.count;
+    case PROMQL_FUNCTION_HISTOGRAM_COUNT:
+        return h->f.count;
+    case PROMQL_FUNCTION_HISTOGRAM_STDDEV:
+        return sqrt(promql_native_variance(h));
+    case PROMQL_FUNCTION_HISTOGRAM_STDVAR:
+        return promql_native_variance(h);
+    default:
+        ASSERT(id == PROMQL_FUNCTION_HISTOGRAM_SUM);
+        return h->sum;
     }
-    promql_column_clear(out, out->count);
-    return ERR_OK;
+}
+
+static void map_histograms(const struct map_stage *self, struct promql_column *out)
+{
+    for (uint32_t i = 0; i < out->count; i++) {
+        const struct histogram *h = promql_column_histogram(out, i);
+
+        out->v[i] = 0;
+        if (!promql_column_has(out, i) || h == NULL)
+            promql_column_remove(out, i);
+        else
+            out->v[i] = of_histogram(self->id, h);
+    }
+    out->has_histograms = false;
 }
 
 static enum err map_column(struct promql_stage *stage, struct promql_cell cell,
@@ -205,8 +221,10 @@ static enum err map_column(struct promql_stage *stage, struct promql_cell cell,
         set_times(self, cell.window, out);
         return ERR_OK;
     }
-    if (passes_over_floats(self->id))
-        return drop_floats(self, out);
+    if (passes_over_floats(self->id)) {
+        map_histograms(self, out);
+        return ERR_OK;
+    }
     promql_column_drop_histograms(out);
     if (self->param_count != 0) {
         apply_params(self, out);
@@ -237,7 +255,6 @@ enum err promql_map_new(struct promql_eval *eval, const struct promql_expr *call
     self->stage = (struct promql_stage){
         &map_ops, eval, child->grid, labels, child->series_count, child->may_fault};
     self->child = child;
-    self->call = call;
     self->id = call->call.function->id;
     self->fn = find_fn(self->id);
     self->param_count = arg_count - 1;

@@ -208,24 +208,18 @@ static enum err plan_aggregate(const struct promql_planner *planner, const struc
     return promql_aggregate_new(planner->eval, expr, operands.lhs, out);
 }
 
-static const char *unsupported_binary(const struct promql_binary *binary)
-{
-    if (binary->op == PROMQL_OP_TRIM_UPPER || binary->op == PROMQL_OP_TRIM_LOWER)
-        return "a histogram trim operator";
-    return NULL;
-}
-
 static enum err plan_binary(const struct promql_planner *planner, const struct promql_expr *expr,
                             struct promql_stage **out)
 {
     const struct promql_binary *binary = &expr->binary;
-    const char *const unsupported = unsupported_binary(binary);
     struct promql_planner below = *planner;
     struct promql_operands operands;
     enum err err;
 
-    if (unsupported != NULL)
-        return promql_eval_unsupported(planner->eval, expr, unsupported);
+    if (promql_op_is_trim(binary->op) && expr->type == PROMQL_SCALAR)
+        return err_set(planner->eval->info, ERR_EXEC,
+                       "operator \"%s\" not allowed for Scalar operations",
+                       promql_op_text(binary->op));
     below.around = NULL;
     err = promql_plan_expr(&below, binary->lhs, &operands.lhs);
     if (err == ERR_OK)
@@ -254,7 +248,7 @@ static enum err plan_unary(const struct promql_planner *planner, const struct pr
     *out = child;
     if (expr->unary.op == PROMQL_OP_ADD)
         return ERR_OK;
-    return promql_negate_new(planner->eval, expr, child, out);
+    return promql_negate_new(planner->eval, child, out);
 }
 
 /* ---- folding and invariance ---- */
@@ -279,7 +273,7 @@ static bool fold(const struct promql_expr *expr, double *v)
         return true;
     case PROMQL_BINARY:
         if (!fold(expr->binary.lhs, &lhs) || !fold(expr->binary.rhs, &rhs) ||
-            unsupported_binary(&expr->binary) != NULL)
+            promql_op_is_trim(expr->binary.op))
             return false;
         *v = promql_binop_apply(expr->binary.op, lhs, rhs);
         return true;

@@ -88,9 +88,36 @@ static enum err plan_map(const struct promql_planner *planner, const struct prom
         err = promql_plan_expr(planner, call->args[i], &args[i]);
     if (err != ERR_OK)
         return err;
-    if (!promql_map_has(call->function->id))
-        return promql_classic_new(planner->eval, expr, args, out);
     return promql_map_new(planner->eval, expr, args, count, out);
+}
+
+/* Functions of classic and native histograms: a vector, scalars, and the name of a label. */
+static enum err plan_classic(const struct promql_planner *planner, const struct promql_expr *expr,
+                             struct promql_stage **out)
+{
+    struct promql_classic_args args = {0};
+    enum err err = ERR_OK;
+
+    for (uint32_t i = 0; i < expr->call.arg_count && err == ERR_OK; i++) {
+        const struct promql_expr *arg = promql_plan_unwrap(expr->call.args[i]);
+
+        if (arg->type == PROMQL_STRING) {
+            args.has_label = true;
+            args.label = arg->string;
+        } else if (arg->type == PROMQL_VECTOR) {
+            args.place = arg;
+            err = promql_plan_expr(planner, arg, &args.vector);
+        } else {
+            ASSERT(args.param_count < PROMQL_CLASSIC_PARAMS_MAX);
+            err = promql_plan_expr(planner, arg, &args.params[args.param_count++]);
+        }
+    }
+    if (err != ERR_OK)
+        return err;
+    if (args.has_label && !label_name_is_valid(args.label, LABEL_SCHEME_UTF8))
+        return err_set(planner->eval->info, ERR_EXEC, "invalid label name \"%.*s\"",
+                       SLICE_ARG(args.label));
+    return promql_classic_new(planner->eval, expr, &args, out);
 }
 
 /* Functions with one vector among their arguments, the first. */
@@ -172,8 +199,9 @@ enum err promql_plan_call(const struct promql_planner *planner, const struct pro
         return plan_vector_call(&below, expr, out);
     case PROMQL_FUNCTION_HISTOGRAM_FRACTION:
     case PROMQL_FUNCTION_HISTOGRAM_QUANTILE:
+    case PROMQL_FUNCTION_HISTOGRAM_QUANTILES:
         below.around = NULL;
-        return plan_map(&below, expr, out);
+        return plan_classic(&below, expr, out);
     case PROMQL_FUNCTION_SORT:
     case PROMQL_FUNCTION_SORT_BY_LABEL:
     case PROMQL_FUNCTION_SORT_BY_LABEL_DESC:

@@ -8,7 +8,6 @@
 
 #include <math.h>
 
-#include "base/utf8.h"
 #include "promql/function.h"
 #include "promql/samples.h"
 
@@ -178,20 +177,18 @@ static void inform(struct rate_stage *self, uint32_t series)
         label_set_get(self->samples.list.labels[series], SLICE(LABEL_METRIC_NAME));
     static const struct promql_expr nowhere = {0}; /* upstream forgets where a subquery stands */
     const struct promql_expr *arg = self->call->call.args[0];
-    struct buf quoted;
 
     while (arg->kind == PROMQL_PAREN)
         arg = arg->paren;
     if (slice_eq(name, self->informed) || is_counter_name(name))
         return;
     self->informed = name;
-    buf_init(&quoted, 900);
-    utf8_quote(&quoted, name);
-    promql_eval_info(self->stage.eval, arg->kind == PROMQL_SUBQUERY ? &nowhere : arg,
-                     "metric might not be a counter, name does not end in "
-                     "_total/_sum/_count/_bucket: %.*s",
-                     SLICE_ARG(buf_slice(&quoted)));
-    buf_fini(&quoted);
+    promql_eval_note_name(
+        self->stage.eval, arg->kind == PROMQL_SUBQUERY ? &nowhere : arg,
+        &(struct promql_named_note){false,
+                                    "metric might not be a counter, name does not end in "
+                                    "_total/_sum/_count/_bucket:",
+                                    name});
 }
 
 static enum err rate_column(struct promql_stage *stage, struct promql_cell cell,

@@ -6,7 +6,6 @@
 
 struct scalar_binary_stage {
     struct promql_stage stage;
-    const struct promql_expr *expr;
     struct promql_stage *vector; /* the side whose series these are */
     struct promql_scalar_arg scalar;
     bool scalar_is_lhs;
@@ -17,19 +16,18 @@ static enum err scalar_binary_column(struct promql_stage *stage, struct promql_c
                                      struct promql_column *out)
 {
     struct scalar_binary_stage *self = (struct scalar_binary_stage *)stage;
+    const struct promql_column *lhs, *rhs;
     enum err err = promql_scalar_arg_load(&self->scalar, cell.window);
 
     if (err == ERR_OK)
         err = promql_stage_column(self->vector, cell, out);
     if (err != ERR_OK)
         return err;
-    if (out->has_histograms)
-        return promql_eval_unsupported(stage->eval, self->expr,
-                                       "a binary operator over native histograms");
-    if (self->scalar_is_lhs)
-        promql_binop_columns(&self->binop, &self->scalar.column, out, out);
-    else
-        promql_binop_columns(&self->binop, out, &self->scalar.column, out);
+    lhs = self->scalar_is_lhs ? &self->scalar.column : out;
+    rhs = self->scalar_is_lhs ? out : &self->scalar.column;
+    if (promql_binop_needs_histograms(&self->binop, lhs, rhs))
+        return promql_histogram_binop(stage->eval, &self->binop, lhs, rhs, out);
+    promql_binop_columns(&self->binop, lhs, rhs, out);
     return ERR_OK;
 }
 
@@ -40,7 +38,7 @@ enum err promql_scalar_binary_new(struct promql_eval *eval, const struct promql_
 {
     const struct promql_binary *binary = &expr->binary;
     const bool scalar_is_lhs = binary->lhs->type == PROMQL_SCALAR;
-    const bool drops_name = binary->returns_bool || !promql_op_is_comparison(binary->op);
+    const bool drops_name = binary->returns_bool || promql_op_is_arithmetic(binary->op);
     struct scalar_binary_stage *self = ARENA_NEW(eval->arena, struct scalar_binary_stage);
     struct promql_stage *vector = scalar_is_lhs ? operands.rhs : operands.lhs;
     struct label_set *labels = NULL;
@@ -52,7 +50,6 @@ enum err promql_scalar_binary_new(struct promql_eval *eval, const struct promql_
         &scalar_binary_ops,   eval,
         vector->grid,         vector->labels,
         vector->series_count, operands.lhs->may_fault || operands.rhs->may_fault};
-    self->expr = expr;
     self->vector = vector;
     promql_scalar_arg_init(&self->scalar, scalar_is_lhs ? operands.lhs : operands.rhs);
     self->scalar_is_lhs = scalar_is_lhs;
@@ -60,6 +57,7 @@ enum err promql_scalar_binary_new(struct promql_eval *eval, const struct promql_
         .op = binary->op,
         .returns_bool = binary->returns_bool,
         .keeps_rhs = scalar_is_lhs,
+        .expr = expr,
     };
     *out = &self->stage;
     if (!drops_name || expr->type == PROMQL_SCALAR)

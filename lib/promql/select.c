@@ -110,19 +110,14 @@ static enum err store_histogram(struct selector_stage *self, uint32_t step,
                                 struct promql_column *out)
 {
     struct promql_eval *eval = self->stage.eval;
-    const struct histogram **histograms = promql_column_histograms(eval, out);
 
-    if (histograms == NULL)
-        return promql_eval_no_room(eval);
     if (!self->last_is_copied) {
         self->last_histogram = histogram_to_float(eval->arena, self->last_histogram);
         if (self->last_histogram == NULL)
             return promql_eval_no_room(eval);
         self->last_is_copied = true;
     }
-    histograms[step] = self->last_histogram;
-    promql_column_add(out, step, 0);
-    return ERR_OK;
+    return promql_column_add_histogram(eval, out, step, self->last_histogram);
 }
 
 /* Takes in the samples up to t_ms, of which those before wanted_ms do not matter. */

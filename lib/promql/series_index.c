@@ -2,7 +2,7 @@
 
 /* Label sets: which of them are equal, and parts of them. */
 
-#include "promql/eval.h"
+#include "promql/series_index.h"
 
 enum { INDEX_CAP_MIN = 16 };
 

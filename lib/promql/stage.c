@@ -3,6 +3,7 @@
 /* The small operators: constants, evaluation times, repeated single steps, signs, merging. */
 
 #include "promql/stage.h"
+#include "model/histogram_math.h"
 
 static const struct label_set no_labels = {0};
 
@@ -90,7 +91,7 @@ static enum err invariant_column(struct promql_stage *stage, struct promql_cell 
     if (!promql_column_has(&self->once, 0))
         return ERR_OK;
     promql_column_set_all(out);
-    if (self->once.has_histograms && self->once.histograms[0] != NULL) {
+    if (promql_column_histogram(&self->once, 0) != NULL) {
         const struct histogram **histograms = promql_column_histograms(stage->eval, out);
 
         if (histograms == NULL)
@@ -123,28 +124,31 @@ enum err promql_invariant_new(struct promql_eval *eval, const struct promql_grid
 struct negate_stage {
     struct promql_stage stage;
     struct promql_stage *child;
-    const struct promql_expr *expr;
 };
 
 static enum err negate_column(struct promql_stage *stage, struct promql_cell cell,
                               struct promql_column *out)
 {
     struct negate_stage *self = (struct negate_stage *)stage;
-    const enum err err = promql_stage_column(self->child, cell, out);
+    enum err err = promql_stage_column(self->child, cell, out);
 
     if (err != ERR_OK)
         return err;
-    if (out->has_histograms)
-        return promql_eval_unsupported(stage->eval, self->expr, "unary minus of native histograms");
     for (uint32_t i = 0; i < out->count; i++)
         out->v[i] = -out->v[i];
-    return ERR_OK;
+    for (uint32_t i = 0; i < out->count && out->has_histograms && err == ERR_OK; i++) {
+        if (promql_column_has(out, i) && out->histograms[i] != NULL)
+            err = promql_column_add_histogram(
+                stage->eval, out, i,
+                histogram_multiplied(stage->eval->arena, out->histograms[i], -1));
+    }
+    return err;
 }
 
 static const struct promql_stage_ops negate_ops = {.column = negate_column};
 
-enum err promql_negate_new(struct promql_eval *eval, const struct promql_expr *expr,
-                           struct promql_stage *child, struct promql_stage **out)
+enum err promql_negate_new(struct promql_eval *eval, struct promql_stage *child,
+                           struct promql_stage **out)
 {
     struct negate_stage *self = ARENA_NEW(eval->arena, struct negate_stage);
     struct label_set *labels;
@@ -158,7 +162,6 @@ enum err promql_negate_new(struct promql_eval *eval, const struct promql_expr *e
     self->stage = (struct promql_stage){
         &negate_ops, eval, child->grid, labels, child->series_count, child->may_fault};
     self->child = child;
-    self->expr = expr;
     return promql_merge_new(eval, &self->stage, false, out);
 }
 

@@ -6,6 +6,7 @@
 
 #include "promql/eval.h"
 #include "promql/function.h"
+#include "promql/series_index.h"
 
 enum err promql_selector_new(struct promql_eval *eval, const struct promql_select *select,
                              const struct promql_grid *grid, struct promql_stage **out) MUST_USE;
@@ -35,8 +36,8 @@ enum err promql_time_new(struct promql_eval *eval, const struct promql_grid *gri
 enum err promql_invariant_new(struct promql_eval *eval, const struct promql_grid *grid,
                               struct promql_stage *child, struct promql_stage **out) MUST_USE;
 /* The sign turned, the name dropped. */
-enum err promql_negate_new(struct promql_eval *eval, const struct promql_expr *expr,
-                           struct promql_stage *child, struct promql_stage **out) MUST_USE;
+enum err promql_negate_new(struct promql_eval *eval, struct promql_stage *child,
+                           struct promql_stage **out) MUST_USE;
 /* Series with equal labels made one. They may not have a value at the same step; with is_strict not
  * even both have values. */
 enum err promql_merge_new(struct promql_eval *eval, struct promql_stage *child, bool is_strict,
@@ -83,9 +84,19 @@ enum err promql_collapse_absent_new(struct promql_stage *child, const struct pro
 /* label_replace() and label_join(). */
 enum err promql_relabel_new(struct promql_eval *eval, const struct promql_expr *call,
                             struct promql_stage *child, struct promql_stage **out) MUST_USE;
-/* histogram_quantile() and histogram_fraction(); args: scalars, then the vector. */
+/* histogram_quantile(), histogram_quantiles() and histogram_fraction(). */
+enum { PROMQL_CLASSIC_PARAMS_MAX = 10 };
+struct promql_classic_args {
+    struct promql_stage *vector;
+    const struct promql_expr *place; /* where the vector stands */
+    struct promql_stage *params[PROMQL_CLASSIC_PARAMS_MAX];
+    uint32_t param_count;
+    bool has_label; /* of several quantiles */
+    struct slice label;
+};
 enum err promql_classic_new(struct promql_eval *eval, const struct promql_expr *call,
-                            struct promql_stage *const *args, struct promql_stage **out) MUST_USE;
+                            const struct promql_classic_args *args,
+                            struct promql_stage **out) MUST_USE;
 /* sort() and its like. */
 enum err promql_order_new(struct promql_eval *eval, const struct promql_expr *call,
                           struct promql_stage *child, struct promql_stage **out) MUST_USE;
@@ -126,11 +137,23 @@ double promql_binop_apply(enum promql_op op, double a, double b);
 struct promql_binop {
     enum promql_op op;
     bool returns_bool;
-    bool keeps_rhs; /* a comparison keeps b's values instead of a's */
+    bool keeps_rhs;                 /* a comparison keeps b's values instead of a's */
+    const struct promql_expr *expr; /* for annotations */
 };
 /* out is present where a and b are and the comparison holds. out may be a or b. */
 void promql_binop_columns(const struct promql_binop *binop, const struct promql_column *a,
                           const struct promql_column *b, struct promql_column *out);
+
+/* The same where either has histograms, or the operator trims them (histogram_binop.c). */
+enum err promql_histogram_binop(struct promql_eval *eval, const struct promql_binop *binop,
+                                const struct promql_column *a, const struct promql_column *b,
+                                struct promql_column *out) MUST_USE;
+static inline bool promql_binop_needs_histograms(const struct promql_binop *binop,
+                                                 const struct promql_column *a,
+                                                 const struct promql_column *b)
+{
+    return a->has_histograms || b->has_histograms || promql_op_is_trim(binop->op);
+}
 
 /* ---- planning (plan.c) ---- */
 

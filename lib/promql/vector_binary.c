@@ -120,7 +120,7 @@ static enum err pair_labels(struct vector_binary_stage *self, const struct match
     const struct promql_projection projection = {
         .names = is_one_to_one ? matching->labels : (struct promql_labels){0},
         .is_keep = is_one_to_one && matching->is_on,
-        .drops_metadata = binary->returns_bool || !promql_op_is_comparison(binary->op),
+        .drops_metadata = binary->returns_bool || promql_op_is_arithmetic(binary->op),
     };
     struct label_builder builder;
     enum err err = promql_labels_project(self->stage.eval, &projection,
@@ -285,12 +285,6 @@ static enum err fail_multiple(struct vector_binary_stage *self)
     return err_set(self->stage.eval->info, ERR_EXEC, "multiple matches for labels: %s",
                    is_one_to_one ? "many-to-one matching must be explicit (group_left/group_right)"
                                  : "grouping labels must ensure unique matches");
-}
-
-static enum err refuse_histograms(struct vector_binary_stage *self)
-{
-    return promql_eval_unsupported(self->stage.eval, self->expr,
-                                   "a binary operator over native histograms");
 }
 
 /* ---- the one side ---- */
@@ -481,6 +475,7 @@ static enum err note_matched(struct vector_binary_stage *self, const struct matc
 static enum err pair_window(struct vector_binary_stage *self, const struct match_pair *pair,
                             uint32_t window, struct promql_column *out)
 {
+    const struct promql_column *lhs = &self->many_column, *rhs = &self->one_column;
     enum err err = many_window(self, pair, window);
 
     if (err == ERR_OK)
@@ -491,12 +486,13 @@ static enum err pair_window(struct vector_binary_stage *self, const struct match
         err = note_matched(self, pair, window);
     if (err != ERR_OK)
         return err;
-    if (self->many_column.has_histograms || self->one_column.has_histograms)
-        return refuse_histograms(self);
-    if (self->many_is_rhs)
-        promql_binop_columns(&self->binop, &self->one_column, &self->many_column, out);
-    else
-        promql_binop_columns(&self->binop, &self->many_column, &self->one_column, out);
+    if (self->many_is_rhs) {
+        lhs = &self->one_column;
+        rhs = &self->many_column;
+    }
+    if (promql_binop_needs_histograms(&self->binop, lhs, rhs))
+        return promql_histogram_binop(self->stage.eval, &self->binop, lhs, rhs, out);
+    promql_binop_columns(&self->binop, lhs, rhs, out);
     return ERR_OK;
 }
 
@@ -563,7 +559,8 @@ enum err promql_vector_binary_new(struct promql_eval *eval, const struct promql_
                                         0,
                                         operands.lhs->may_fault || operands.rhs->may_fault};
     self->expr = expr;
-    self->binop = (struct promql_binop){.op = binary->op, .returns_bool = binary->returns_bool};
+    self->binop =
+        (struct promql_binop){.op = binary->op, .returns_bool = binary->returns_bool, .expr = expr};
     self->many_is_rhs = binary->matching.card == PROMQL_ONE_TO_MANY;
     self->many.stage = self->many_is_rhs ? operands.rhs : operands.lhs;
     self->one.stage = self->many_is_rhs ? operands.lhs : operands.rhs;
