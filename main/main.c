@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "main/check.h"
 #include "main/flags.h"
+#include "main/import.h"
 #include "main/server.h"
+#include "main/tool_tsdb.h"
 #include "main/version.h"
 
 static const char usage[] =
@@ -15,6 +17,9 @@ static const char usage[] =
     "\n"
     "  server [FLAGS...]        run a server; `narthex server --help` lists the flags\n"
     "  check config FILE...     check Prometheus configuration files\n"
+    "  import prometheus DIR    history of a Prometheus data directory\n"
+    "  import openmetrics FILE  history from OpenMetrics text with timestamps\n"
+    "  tsdb dump DIR            all samples of a data directory as text\n"
     "  help [configuration]     this text, or all settings in Markdown\n"
     "  --version                version and revision\n";
 
@@ -50,6 +55,10 @@ int main(int argc, char **argv)
         return server_main(argc - 1, argv + 1);
     if (strcmp(command, "check") == 0)
         return check_main(argc - 1, argv + 1);
+    if (strcmp(command, "import") == 0)
+        return import_main(argc - 1, argv + 1);
+    if (strcmp(command, "tsdb") == 0)
+        return tool_tsdb_main(argc - 1, argv + 1);
     if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0 ||
         strcmp(command, "-h") == 0)
         return help_main(argc - 1, argv + 1);

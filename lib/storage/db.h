@@ -77,6 +77,24 @@ struct db_flush_options {
 enum err db_flush(struct db *db, const struct db_flush_options *options,
                   struct err_info *info) MUST_USE;
 
+struct block_writer;
+struct block_meta;
+
+/* A block that comes from elsewhere, of times that may be old. */
+struct db_new_block {
+    const char *name;           /* a ULID: what is live under it is not written again */
+    int64_t t_min_ms, t_end_ms; /* every sample is in [min, end) */
+    /* Writes the series in order. */
+    enum err (*fill)(void *owner, struct block_writer *writer, struct err_info *info);
+    void *owner;
+};
+
+/* Writes a block and makes it live, for now and after a crash. ERR_EXISTS: a live block has this
+ * name, nothing was done. ERR_END: fill wrote no sample, there is no block. meta may be NULL.
+ * Blocks. */
+enum err db_add_block(struct db *db, const struct db_new_block *new_block, struct block_meta *meta,
+                      struct err_info *info) MUST_USE;
+
 /* One round of what the timer does; for an env without timers. Blocks. */
 void db_maintain(struct db *db);
 

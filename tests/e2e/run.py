@@ -28,6 +28,7 @@ import t_malformed  # noqa: E402,F401
 import t_lifecycle  # noqa: E402,F401
 import t_load  # noqa: E402,F401
 import t_differ  # noqa: E402,F401
+import t_migrate  # noqa: E402,F401
 import t_compliance  # noqa: E402,F401
 import s_churn  # noqa: E402,F401
 import s_kill  # noqa: E402,F401

@@ -11,6 +11,7 @@ from remote_write import HEADERS, field, label, sample_bits, snappy, varint
 STALE = 0x7FF0000000000002
 CUSTOM_SCHEMA = -53
 GAUGE_HINT = 3
+T0_GOLDEN_S = 1_700_006_400  # of tests/golden/promtsdb; a multiple of two hours
 
 
 def bits_of(value):

@@ -12,6 +12,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "net/env_net.h"
+#include "storage/block_writer.h"
 #include "storage/db.h"
 #include "storage/ulid.h"
 #include "support/gen.h"
@@ -627,6 +628,53 @@ static void test_golden(void **state)
 /* Only with NARTHEX_SMALL_DISK, a directory on a disk of some ten megabytes: it is filled by
  * somebody else; writes and flushes are refused, reads go on, and with space back everything works
  * again. */
+static enum err fill_one(void *owner, struct block_writer *writer, struct err_info *info)
+{
+    const struct label label = {SLICE("__name__"), SLICE("from_elsewhere")};
+    struct sample_columns columns = {
+        .count = *(const uint32_t *)owner, .kind = SAMPLE_FLOAT, .t_ms = {5000}, .v = {7}};
+    enum err err = block_writer_series(writer, SLICE("t"), (struct label_set){&label, 1}, info);
+
+    if (err == ERR_OK && columns.count > 0)
+        err = block_writer_columns(writer, &columns, info);
+    return err;
+}
+
+/* A block that comes from elsewhere is there at once and after a start, and only once. */
+static void test_add_block(void **state)
+{
+    uint32_t count = 1, none = 0;
+    struct db_new_block block = {.name = "01HF84E400QJZS5V809BCJ3TJX",
+                                 .t_min_ms = 0,
+                                 .t_end_ms = 10000,
+                                 .fill = fill_one,
+                                 .owner = &count};
+    struct db_new_block empty = {.name = "01HF84E400QJZS5V809BCJ3TJY",
+                                 .t_min_ms = 0,
+                                 .t_end_ms = 10000,
+                                 .fill = fill_one,
+                                 .owner = &none};
+    struct err_info info = {0};
+    struct db_stats stats;
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    check_err(ERR_END, db_add_block(f.db, &empty, NULL, NULL));
+    check_err_info(ERR_OK, db_add_block(f.db, &block, NULL, &info), &info);
+    check_err(ERR_EXISTS, db_add_block(f.db, &block, NULL, NULL));
+    block.name = "no ulid";
+    check_err(ERR_BAD_INPUT, db_add_block(f.db, &block, NULL, NULL));
+    for (unsigned i = 0; i < 2; i++) {
+        db_get_stats(f.db, &stats);
+        assert_int_equal(1, stats.blocks);
+        assert_int_equal(1, stats.block_samples);
+        crash_db(&f);
+        open_db(&f);
+    }
+    fixture_fini(&f);
+}
+
 static void test_full_disk(void **state)
 {
     const char *dir = getenv("NARTHEX_SMALL_DISK");
@@ -759,6 +807,7 @@ int main(void)
         cmocka_unit_test(test_missing_files),
         cmocka_unit_test(test_torn_catalog),
         cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_add_block),
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_unsure_catalog),
         cmocka_unit_test(test_cancel),

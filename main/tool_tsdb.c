@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "main/tool_tsdb.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "main/tool_tsdb_internal.h"
+#include "model/tenant.h"
+#include "promql/parser.h"
+
+#define AT(member) offsetof(struct tool_tsdb, member)
+
+static const struct setting tsdb_setting_table[] = {
+    {"tenant", SETTING_STRING, AT(tenant), .value = TENANT_DEFAULT, .flags = SETTING_FLAG_ONLY,
+     .help = "Tenant whose series are read."},
+    {"match", SETTING_LIST, AT(matches), .flags = SETTING_FLAG_ONLY,
+     .help = "Series selector; may be repeated. Default: all series."},
+    {"min-time", SETTING_INT, AT(t_min_ms), .value = "-9223372036854775808",
+     .flags = SETTING_FLAG_ONLY, .help = "Earliest time, in Unix milliseconds."},
+    {"max-time", SETTING_INT, AT(t_max_ms), .value = "9223372036854775807",
+     .flags = SETTING_FLAG_ONLY, .help = "Latest time, in Unix milliseconds."},
+};
+
+struct tsdb_command {
+    const char *name, *help;
+    enum err (*run)(struct tool_tsdb *tool, struct err_info *info);
+};
+
+static const struct tsdb_command tsdb_commands[] = {
+    {"dump", "all samples as text, as promtool prints them", tool_tsdb_dump},
+};
+
+static enum err parse_matches(struct tool_tsdb *tool, struct err_info *info)
+{
+    enum err err = ERR_OK;
+
+    tool->selectors = ARENA_ARRAY(&tool->arena, struct matcher_list, tool->matches.count);
+    for (uint32_t i = 0; i < tool->matches.count && err == ERR_OK; i++)
+        err =
+            promql_parse_selector(&tool->arena, tool->matches.items[i], &tool->selectors[i], info);
+    tool->selector_count = tool->matches.count;
+    return err;
+}
+
+static int run(struct tool_tsdb *tool, const struct tsdb_command *command)
+{
+    const struct tool_store_options options = {.path = tool->dir};
+    struct err_info info = {{0}}, close_info = {{0}};
+    enum err err = parse_matches(tool, &info);
+
+    if (err == ERR_OK)
+        err = tool_store_open(&tool->store, &options, &info);
+    if (err == ERR_OK) {
+        err = command->run(tool, &info);
+        const enum err close_err = tool_store_close(&tool->store, &close_info);
+        if (err == ERR_OK && close_err != ERR_OK)
+            err = err_set(&info, close_err, "%s", close_info.message);
+    }
+    if (err == ERR_OK)
+        return 0;
+    fprintf(stderr, "narthex tsdb %s: %s\n", command->name, err_message(err, &info));
+    return 1;
+}
+
+static void print_help(FILE *to, const struct settings *settings)
+{
+    struct buf help;
+
+    fprintf(to, "usage: narthex tsdb COMMAND DIR [FLAGS...]\n\n"
+                "Commands for a data directory that no server runs on:\n\n");
+    for (size_t i = 0; i < COUNT_OF(tsdb_commands); i++)
+        fprintf(to, "  %-10s %s\n", tsdb_commands[i].name, tsdb_commands[i].help);
+    buf_init(&help, 1 << 20);
+    settings_write_help(settings, &help);
+    fprintf(to, "\n%.*s", (int)help.len, help.data);
+    buf_fini(&help);
+}
+
+int tool_tsdb_main(int argc, char **argv)
+{
+    struct tool_tsdb tool = {.dir = NULL};
+    const struct tsdb_command *command = NULL;
+    struct settings settings;
+    struct settings_args args;
+    struct err_info info = {{0}};
+    int status = 2;
+
+    arena_init(&tool.arena, NULL, 0);
+    settings_init(&settings, &tool.arena);
+    settings_add(&settings, tsdb_setting_table, COUNT_OF(tsdb_setting_table), &tool);
+    if (settings_parse_flags(&settings, argc - 1, argv + 1, &args, &info) != ERR_OK) {
+        fprintf(stderr, "narthex tsdb: %s\n", info.message);
+        arena_fini(&tool.arena);
+        return 2;
+    }
+    for (size_t i = 0; args.count == 2 && i < COUNT_OF(tsdb_commands); i++)
+        if (strcmp(args.items[0], tsdb_commands[i].name) == 0)
+            command = &tsdb_commands[i];
+    if (args.help || command == NULL) {
+        print_help(args.help ? stdout : stderr, &settings);
+        status = args.help ? 0 : 2;
+    } else {
+        tool.dir = args.items[1];
+        status = run(&tool, command);
+    }
+    arena_fini(&tool.arena);
+    return status;
+}

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moving in: the history of a real Prometheus, and text files."""
+
+import os
+import shutil
+import subprocess
+import time
+
+import tsdb_load
+from harness import PROJECT, check, check_equal, wait_for
+from registry import test
+
+GOLDEN = os.path.join(PROJECT, "tests/golden/promtsdb")
+
+
+def run(env, *arguments, status=0):
+    """The output of a command of Narthex, which must end with this status."""
+    done = subprocess.run([env.narthex, *arguments], capture_output=True, timeout=100, check=False)
+    errors = done.stderr.decode("utf-8", "replace")
+    check(done.returncode == status, f"narthex {arguments}: status {done.returncode}\n{errors[-3000:]}")
+    return done.stdout.decode("utf-8", "replace"), errors
+
+
+def dump_of(env, data):
+    return run(env, "tsdb", "dump", data)[0].splitlines()
+
+
+def compare_dumps(promtool_lines, ours):
+    """promtool leaves out the first histogram of a float series, the first two of an integer one."""
+    missing = sorted(set(promtool_lines) - set(ours))
+    check(not missing, f"{len(missing)} lines of promtool are missing:\n" + "\n".join(missing[:5]))
+    check_equal(len(ours), len(set(ours)), "lines twice")
+    surplus = {}
+    for line in set(ours) - set(promtool_lines):
+        check("} {" in line, f"promtool has no {line}")
+        series = line.split("} {")[0]
+        surplus[series] = surplus.get(series, 0) + 1
+    check(all(n <= 2 for n in surplus.values()), f"promtool has fewer: {surplus}")
+
+
+@test(narthex_only=True)
+def import_of_golden_directory(env):
+    data = os.path.join(env.folder("import"), "data")
+    source = os.path.join(GOLDEN, "v3.5")
+    with open(os.path.join(GOLDEN, "dump.txt"), encoding="utf-8") as file:
+        want = file.read().splitlines()
+    dry, _ = run(env, "import", "prometheus", source, f"--storage.path={data}", "--dry-run")
+    check(not os.path.exists(data), "a dry run made a directory")
+    out, _ = run(env, "import", "prometheus", source, f"--storage.path={data}")
+    check_equal(dry.split("samples")[0].split()[-1], out.split("samples")[0].split()[-1],
+                "dry run and import")
+    compare_dumps(want, dump_of(env, data))
+    out, _ = run(env, "import", "prometheus", source, f"--storage.path={data}")
+    check("imported 0 samples" in out and "there already" in out, out)
+    compare_dumps(want, dump_of(env, data))
+    # A server answers from it, and holds the lock.
+    server = env.server(data=data).start()
+    at = tsdb_load.T0_GOLDEN_S + 3600
+    check(server.query("count(load_odd)", at)["result"], "no answer from what was imported")
+    _, errors = run(env, "import", "prometheus", source, f"--storage.path={data}", status=1)
+    check("in use by another process" in errors, errors)
+    server.stop()
+
+
+@test(narthex_only=True)
+def import_names_damage(env):
+    """One bad chunk stops its block alone."""
+    folder = env.folder("damaged")
+    source, data = os.path.join(folder, "prometheus"), os.path.join(folder, "data")
+    shutil.copytree(os.path.join(GOLDEN, "v3.5"), source)
+    block = sorted(n for n in os.listdir(source) if len(n) == 26)[0]
+    with open(os.path.join(source, block, "chunks/000001"), "r+b") as file:
+        file.seek(100)
+        byte = file.read(1)
+        file.seek(100)
+        file.write(bytes([byte[0] ^ 1]))
+    out, errors = run(env, "import", "prometheus", source, f"--storage.path={data}", status=1)
+    check(f"{block}: chunks/000001: checksum" in errors, errors)
+    check("in 2 blocks" in out and "1 faults" in out, out)
+
+
+OPENMETRICS = """# HELP requests Requests.
+# TYPE requests counter
+requests_total{path="/b"} 1 1700000000
+requests_total{path="/a"} 3 1700000000.5
+requests_total{path="/b"} 2 1700090000 # {trace_id="x"} 0.5 1700090000
+# TYPE temperature_celsius gauge
+# UNIT temperature_celsius celsius
+temperature_celsius{room="é"} -1.5 1699999990
+temperature_celsius{room="é"} NaN 1699999980
+# EOF
+"""
+
+
+@test(narthex_only=True)
+def import_of_openmetrics(env):
+    folder = env.folder("openmetrics")
+    path, data = os.path.join(folder, "metrics.txt"), os.path.join(folder, "data")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(OPENMETRICS)
+    out, _ = run(env, "import", "openmetrics", path, f"--storage.path={data}")
+    check(out.startswith("imported 5 samples (0 of them histograms) and 1 exemplars in 2 blocks"), out)
+    promtool_out = os.path.join(folder, "promtool")
+    subprocess.run([env.peer("promtool"), "tsdb", "create-blocks-from", "openmetrics", path,
+                    promtool_out], check=True, capture_output=True, timeout=60)
+    os.makedirs(os.path.join(promtool_out, "wal"))  # promtool's dump asks for one
+    want = subprocess.run([env.peer("promtool"), "tsdb", "dump", promtool_out], check=True,
+                          capture_output=True, timeout=60).stdout.decode().splitlines()
+    # promtool leaves out what is older than the line before of its series; we do not.
+    late = '{__name__="temperature_celsius", room="é"} NaN 1699999980000'
+    check_equal(sorted(want + [late]), sorted(dump_of(env, data)), "promtool's blocks and ours")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(OPENMETRICS.replace(" 1699999980", ""))
+    _, errors = run(env, "import", "openmetrics", path, f"--storage.path={data}", status=1)
+    check("no timestamp" in errors, errors)
+
+
+KILLED_CONFIG = """
+global: {{scrape_interval: 250ms}}
+storage: {{tsdb: {{out_of_order_time_window: 3h}}}}
+scrape_configs:
+  - job_name: self
+    scrape_protocols: [PrometheusProto]
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+
+
+def run_and_kill(env):
+    """A Prometheus that has blocks, head chunks, deletions, late samples and a log, killed."""
+    server = env.prometheus(flags=[
+        "--enable-feature=native-histograms,exemplar-storage,metadata-wal-records",
+        "--storage.tsdb.min-block-duration=5s", "--storage.tsdb.max-block-duration=20s",
+        "--web.enable-admin-api", "--storage.tsdb.retention.time=100y"])
+    server.set_config(KILLED_CONFIG.format(port=server.port))
+    server.start()
+    start = int(time.time() * 1000)
+    for i in range(70):
+        now = int(time.time() * 1000)
+        tsdb_load.push_step(server, i, now)
+        if i % 7 == 3:
+            tsdb_load.push_late(server, now - 2500)
+        time.sleep(0.2)
+    wait_for(lambda: len([n for n in os.listdir(server.data) if len(n) == 26]) >= 2, 30, "blocks")
+    server.post("/api/v1/admin/tsdb/delete_series",
+                {"match[]": 'load_decimal{n="0"}', "start": start / 1000, "end": start / 1000 + 5})
+    tsdb_load.push_step(server, 71, int(time.time() * 1000))
+    server.kill()
+    return server
+
+
+@test(seconds=100, narthex_only=True)
+def import_of_killed_prometheus(env):
+    peer = run_and_kill(env)
+    data = os.path.join(env.folder("import"), "data")
+    out, errors = run(env, "import", "prometheus", peer.data, f"--storage.path={data}")
+    check("faults" not in out, out + errors)
+    # Read by Prometheus itself: what promtool leaves out, and late samples in head chunks, count.
+    want = subprocess.run([env.peer("promtool"), "tsdb", "dump", peer.data], check=True,
+                          capture_output=True, timeout=100).stdout.decode().splitlines()
+    compare_dumps(want, dump_of(env, data))
+    check(len(want) > 10000, f"only {len(want)} samples")
