@@ -163,7 +163,8 @@ static struct sample_cursor **lanes_make(const struct head_ooo_view *view,
     *count = 0;
     if (cursors == NULL || lane == NULL)
         return NULL;
-    qsort((void *)view->chunks, left, sizeof(view->chunks[0]), chunk_cmp);
+    if (left > 1)
+        qsort((void *)view->chunks, left, sizeof(view->chunks[0]), chunk_cmp);
     while (left > 0) {
         const uint32_t taken = lane_take(view->chunks, &left, lane);
 

@@ -179,7 +179,8 @@ static struct histogram *custom_histogram(const double *bounds, const double *co
     struct histogram_parts parts;
     struct histogram *h = histogram_float_new(&arena, &shape, &parts);
 
-    memcpy(parts.custom_values, bounds, bound_count * sizeof(double));
+    if (bound_count != 0)
+        memcpy(parts.custom_values, bounds, bound_count * sizeof(double));
     memcpy(parts.positive, counts, (bound_count + 1) * sizeof(double));
     parts.positive_spans[0] = (struct histogram_span){0, bound_count + 1};
     return h;
