@@ -77,6 +77,9 @@ struct source_hints {
     uint32_t limit;                    /* series; 0: all */
     uint32_t shard_index, shard_count; /* only series with hash.lo % count == index; count 0: all */
     enum source_projection projection;
+    /* A series, its cursor too, is used until the next one is asked for and not longer: what it
+     * took may be used again, so that memory does not grow with the number of series. */
+    bool one_at_a_time;
 };
 
 enum { SOURCE_BATCH = 128 };

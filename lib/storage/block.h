@@ -15,6 +15,7 @@
 
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/env.h"
 #include "base/err.h"
 #include "base/hash.h"
@@ -44,3 +45,20 @@ void block_doom(struct block *block);
 /* Borrowed; they live as long as the block. */
 const struct block_meta *block_get_meta(const struct block *block);
 struct source *block_source(struct block *block);
+
+/* The first tenant of the block after `after`, in the order of their names; after.data NULL: of
+ * all. ERR_END: there is none. */
+enum err block_next_tenant(struct block *block, struct slice after, struct buf *tenant,
+                           struct err_info *info) MUST_USE;
+
+/* The series of ctx->tenant that have exemplars, in the order of labels. Lives in ctx->arena. */
+struct block_exemplar_iter;
+enum err block_exemplar_iter_open(struct block *block, struct source_ctx *ctx,
+                                  struct block_exemplar_iter **iter,
+                                  struct err_info *info) MUST_USE;
+/* The next one; *labels is borrowed until the one after it. ERR_END: there is none. */
+enum err block_exemplar_iter_next(struct block_exemplar_iter *iter, struct label_set *labels,
+                                  struct err_info *info) MUST_USE;
+/* Calls fn for each exemplar of the present series. */
+enum err block_exemplar_iter_walk(struct block_exemplar_iter *iter, source_exemplar_fn *fn,
+                                  void *owner) MUST_USE;

@@ -101,6 +101,102 @@ enum err block_exemplars(struct block *block, const struct source_query *query,
     return err;
 }
 
+struct block_exemplar_iter {
+    struct block_tenant *tenant;
+    struct label_set labels; /* of the present series */
+    uint32_t id, next_id;
+    bool has_position;       /* the index iterator is on `id` */
+    struct arena scratch[2]; /* the present series; one exemplar */
+};
+
+static void exemplar_iter_release(void *ptr)
+{
+    struct block_exemplar_iter *iter = ptr;
+
+    arena_fini(&iter->scratch[0]);
+    arena_fini(&iter->scratch[1]);
+}
+
+enum err block_exemplar_iter_open(struct block *block, struct source_ctx *ctx,
+                                  struct block_exemplar_iter **out, struct err_info *info)
+{
+    struct block_exemplar_iter *iter = ARENA_NEW(ctx->arena, struct block_exemplar_iter);
+
+    if (iter == NULL)
+        return err_set(info, ERR_LIMIT, "no memory for exemplars");
+    arena_init(&iter->scratch[0], ctx->budget, 0);
+    arena_init(&iter->scratch[1], ctx->budget, 0);
+    if (arena_on_reset(ctx->arena, exemplar_iter_release, iter) != ERR_OK)
+        return err_set(info, ERR_LIMIT, "no memory for exemplars");
+    *out = iter;
+    return block_tenant_open(block, ctx, &iter->tenant, info);
+}
+
+/* The record of the next series: a step further in the table, as a rule. */
+static enum err exemplar_iter_read(struct block_exemplar_iter *iter, struct slice *value,
+                                   struct err_info *info)
+{
+    struct block_tenant *tenant = iter->tenant;
+
+    if (iter->has_position && sst_iter_next(tenant->index)) {
+        block_key_series(&tenant->key, tenant->tenant, iter->id);
+        if (slice_eq(sst_iter_key(tenant->index), buf_slice(&tenant->key))) {
+            *value = sst_iter_value(tenant->index);
+            return ERR_OK;
+        }
+    }
+    return block_read_series(tenant, iter->id, value, info);
+}
+
+enum err block_exemplar_iter_next(struct block_exemplar_iter *iter, struct label_set *labels,
+                                  struct err_info *info)
+{
+    struct block_tenant *tenant = iter->tenant;
+
+    if (tenant->block->meta.exemplar_count == 0)
+        return ERR_END;
+    while (iter->next_id < tenant->series_count) {
+        struct block_series series;
+        struct slice value;
+
+        iter->id = iter->next_id++;
+        enum err err = exemplar_iter_read(iter, &value, info);
+        if (err != ERR_OK)
+            return err;
+        iter->has_position = true;
+        arena_reset(&iter->scratch[0]);
+        err = block_parse_series(value, &iter->scratch[0], &series);
+        if (err == ERR_CORRUPT)
+            return block_corrupt(tenant->block, info, "series %u makes no sense", iter->id);
+        if (err != ERR_OK)
+            return err;
+        if (series.exemplar_count == 0)
+            continue;
+        iter->labels = *labels = series.labels;
+        return ERR_OK;
+    }
+    return ERR_END;
+}
+
+enum err block_exemplar_iter_walk(struct block_exemplar_iter *iter, source_exemplar_fn *fn,
+                                  void *owner)
+{
+    struct block_tenant *tenant = iter->tenant;
+    const struct block_exemplar_walk walk = {.series = iter->labels,
+                                             .t_min_ms = INT64_MIN,
+                                             .t_max_ms = INT64_MAX,
+                                             .fn = fn,
+                                             .owner = owner};
+
+    if (tenant->data == NULL)
+        tenant->data = sst_iter_new(tenant->block->data);
+    block_key_exemplars(&tenant->key, tenant->tenant, iter->id);
+    const enum err err = block_seek(tenant->data, buf_slice(&tenant->key), NULL);
+    if (err != ERR_OK)
+        return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+    return block_walk_exemplars(sst_iter_value(tenant->data), &walk, &iter->scratch[1]);
+}
+
 /* ---- metadata ---- */
 
 enum err block_walk_metadata(struct slice value, struct slice metric, source_metadata_fn *fn,

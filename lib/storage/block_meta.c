@@ -40,6 +40,7 @@ void block_meta_print(const struct block_meta *meta, struct buf *out)
     json_member_int(&w, "windowMinTime", meta->window_t_min_ms);
     json_member_int(&w, "windowEndTime", meta->window_t_end_ms);
     print_uint(&w, "watermark", meta->watermark);
+    print_uint(&w, "cleanedVersion", meta->cleaned_version);
     json_member_cstr(&w, "tenant", meta->tenant);
     json_key(&w, "stats");
     json_open_object(&w);
@@ -105,6 +106,7 @@ static enum err parse_object(const struct json_value *root, struct block_meta *m
     parsed.window_t_min_ms = sealed_json_int(&r, "windowMinTime");
     parsed.window_t_end_ms = sealed_json_int(&r, "windowEndTime");
     parsed.watermark = sealed_json_uint(&r, "watermark");
+    parsed.cleaned_version = sealed_json_uint(&r, "cleanedVersion");
     read_stats(&r, &parsed);
     const struct json_value *files = json_find(root, "files");
     read_sum(&r, files, "index.sst", &parsed.index);

@@ -18,7 +18,8 @@ struct block_meta {
     struct ulid ulid;
     int64_t window_t_min_ms, window_t_end_ms; /* what was asked of the head: [min, end) */
     int64_t t_min_ms, t_max_ms;               /* of the samples, both included */
-    uint64_t watermark; /* sequence number of the newest transaction that can be in it */
+    uint64_t watermark;       /* sequence number of the newest transaction that can be in it */
+    uint64_t cleaned_version; /* of the catalog: deletions up to it are done in the block */
     uint64_t series_count, chunk_count, sample_count;
     uint64_t histogram_count; /* of the samples */
     uint64_t exemplar_count;

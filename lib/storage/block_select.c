@@ -23,6 +23,7 @@ struct block_stream {
     struct block_cursor *data_owner; /* whose chunk is under the data iterator */
     struct buf key;
     uint64_t frames_read;
+    struct arena series_arena; /* of the present series, with hints.one_at_a_time */
 };
 
 /* One series' samples. The chunk under way is borrowed from the stream's data iterator; when
@@ -45,6 +46,13 @@ static void stream_release(void *ptr)
     struct block_stream *stream = ptr;
 
     buf_fini(&stream->key);
+    arena_fini(&stream->series_arena);
+}
+
+/* Where a series and its cursor lie. */
+static struct arena *series_arena(struct block_stream *stream)
+{
+    return stream->hints.one_at_a_time ? &stream->series_arena : stream->tenant->ctx->arena;
 }
 
 /* ---- cursor ---- */
@@ -104,12 +112,13 @@ static void release_arena(void *ptr)
 static bool cursor_make_arena(struct block_cursor *cursor)
 {
     struct source_ctx *ctx = cursor->stream->tenant->ctx;
-    struct arena *arena = ARENA_NEW(ctx->arena, struct arena);
+    struct arena *owner = series_arena(cursor->stream);
+    struct arena *arena = ARENA_NEW(owner, struct arena);
 
     if (arena == NULL)
         return cursor_fail(cursor, ERR_LIMIT, "no memory to read a chunk");
     arena_init(arena, ctx->budget, 0);
-    if (arena_on_reset(ctx->arena, release_arena, arena) != ERR_OK)
+    if (arena_on_reset(owner, release_arena, arena) != ERR_OK)
         return cursor_fail(cursor, ERR_LIMIT, "no memory to read a chunk");
     cursor->arena = arena;
     return true;
@@ -313,7 +322,7 @@ static bool chunks_overlap(const struct block_series *series, int64_t t_min_ms, 
 static struct sample_cursor *new_cursor(struct block_stream *stream, uint32_t id,
                                         const struct block_series *series)
 {
-    struct block_cursor *cursor = ARENA_NEW(stream->tenant->ctx->arena, struct block_cursor);
+    struct block_cursor *cursor = ARENA_NEW(series_arena(stream), struct block_cursor);
 
     if (cursor == NULL)
         return NULL;
@@ -352,7 +361,11 @@ static bool stream_next(struct series_stream *base, struct source_series *out)
         if (!stream_find(stream, id, &value))
             return false;
         stream->id_index++;
-        err = block_parse_series(value, tenant->ctx->arena, &series);
+        if (stream->hints.one_at_a_time) {
+            arena_reset(&stream->series_arena);
+            stream->data_owner = NULL; /* the cursor before is no more */
+        }
+        err = block_parse_series(value, series_arena(stream), &series);
         if (err == ERR_CORRUPT)
             (void)block_corrupt(tenant->block, &base->info, "series %u makes no sense", id);
         if (err != ERR_OK)
@@ -388,6 +401,7 @@ enum err block_select(struct block *block, const struct source_query *query,
 
     if (stream == NULL || arena_on_reset(ctx->arena, stream_release, stream) != ERR_OK)
         return err_set(info, ERR_LIMIT, "no memory to read a block");
+    arena_init(&stream->series_arena, ctx->budget, 0);
     stream->base.ops = &block_stream_ops;
     stream->base.coverage = (struct source_coverage){1, 1};
     stream->t_min_ms = query->t_min_ms;

@@ -90,6 +90,41 @@ bool block_name_iter_next(struct block_name_iter *iter, struct slice *name, uint
     return true;
 }
 
+enum err block_next_tenant(struct block *block, struct slice after, struct buf *tenant,
+                           struct err_info *info)
+{
+    struct sst_iter *iter = sst_iter_new(block->index);
+    struct block_index_key parsed;
+    struct buf key, text;
+    enum err err = ERR_END;
+
+    buf_init(&key, BLOCK_KEY_SIZE_MAX);
+    buf_init(&text, BLOCK_KEY_SIZE_MAX);
+    if (after.data != NULL) {
+        /* No kind is as high, so this lies behind all keys of the tenant. */
+        block_key_put_text(&key, after);
+        buf_add_byte(&key, (char)0xff);
+    }
+    if (!sst_iter_seek(iter, buf_slice(&key))) {
+        const enum err iter_err = sst_iter_err(iter, info);
+
+        if (iter_err != ERR_OK) {
+            err_prefix(info, "block %s", block->name);
+            err = iter_err;
+        }
+    } else if (block_key_parse_index(sst_iter_key(iter), &text, &parsed)) {
+        buf_reset(tenant);
+        buf_add_slice(tenant, parsed.tenant);
+        err = tenant->err;
+    } else {
+        err = block_corrupt(block, info, "a key of the index makes no sense");
+    }
+    buf_fini(&text);
+    buf_fini(&key);
+    sst_iter_free(iter);
+    return err;
+}
+
 /* ---- series records ---- */
 
 enum err block_parse_labels(struct slice *rest, struct arena *arena, struct label_set *out)

@@ -188,7 +188,8 @@ enum err block_writer_open(const struct block_writer_options *options, struct bl
     w->meta = (struct block_meta){.ulid = options->ulid,
                                   .window_t_min_ms = options->window_t_min_ms,
                                   .window_t_end_ms = options->window_t_end_ms,
-                                  .watermark = options->watermark};
+                                  .watermark = options->watermark,
+                                  .cleaned_version = options->cleaned_version};
     block_writer_init_pairs(w);
     arena_init(&w->chunk.arena, NULL, 0);
     arena_init(&w->exemplar_arena, NULL, 0);

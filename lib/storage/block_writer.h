@@ -32,7 +32,7 @@ struct block_writer_options {
     const char *dir;                 /* of the blocks; exists */
     struct ulid ulid;
     int64_t window_t_min_ms, window_t_end_ms; /* every sample is in [min, end) */
-    uint64_t watermark;
+    uint64_t watermark, cleaned_version;      /* as in block_meta.h */
 };
 
 enum err block_writer_open(const struct block_writer_options *options, struct block_writer **writer,

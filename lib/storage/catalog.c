@@ -35,14 +35,9 @@ static void close_file(struct catalog *catalog)
 /* The whole state as one snapshot, in catalog->buf. */
 static enum err print_state(struct catalog *catalog)
 {
-    const struct catalog_record snapshot = {
-        .kind = CATALOG_SNAPSHOT,
-        .version = catalog->state.version,
-        .change = {.attach = catalog->state.entries, .attach_count = catalog->state.count}};
-
     buf_reset(&catalog->buf);
     catalog_put_header(&catalog->buf);
-    catalog_put_record(&catalog->buf, &snapshot);
+    catalog_put_snapshot(&catalog->buf, &catalog->state);
     return catalog->buf.err;
 }
 
@@ -233,13 +228,11 @@ enum err catalog_mend(struct catalog *catalog, struct err_info *info)
 
 static enum err append(struct catalog *catalog, const struct catalog_change *change)
 {
-    const struct catalog_record record = {
-        .kind = CATALOG_CHANGE, .version = catalog->state.version + 1, .change = *change};
     struct env_file *file = catalog->file;
     enum err err;
 
     buf_reset(&catalog->buf);
-    catalog_put_record(&catalog->buf, &record);
+    catalog_put_change(&catalog->buf, &catalog->state, change);
     if (catalog->buf.err != ERR_OK)
         return catalog->buf.err;
     err = FAULT("catalog.append")
@@ -250,30 +243,70 @@ static enum err append(struct catalog *catalog, const struct catalog_change *cha
     return err;
 }
 
+static enum err check_limits(const struct catalog_state *state, const struct catalog_change *change,
+                             struct err_info *info)
+{
+    if (state->count + change->attach_count > CATALOG_ENTRIES_MAX)
+        return err_set(info, ERR_LIMIT, "catalog: more than %d blocks", CATALOG_ENTRIES_MAX);
+    if (state->deletion_count + change->deletion_count > CATALOG_DELETIONS_MAX)
+        return err_set(info, ERR_LIMIT,
+                       "more than %d deletions wait to be cleaned up; call clean_tombstones",
+                       CATALOG_DELETIONS_MAX);
+    if (state->gone_count + change->detach_count > CATALOG_GONE_MAX)
+        return err_set(info, ERR_LIMIT, "catalog: more than %d blocks gone", CATALOG_GONE_MAX);
+    for (uint32_t i = 0; i < change->deletion_count; i++) {
+        const struct catalog_deletion *deletion = &change->deletions[i];
+        size_t size = 0;
+
+        ASSERT(deletion->matcher_count > 0);
+        for (uint32_t j = 0; j < deletion->matcher_count; j++)
+            size += deletion->matchers[j].name.len + deletion->matchers[j].value.len;
+        if (deletion->matcher_count > CATALOG_DELETION_MATCHERS_MAX ||
+            size > CATALOG_DELETION_SIZE_MAX || deletion->tenant.len >= BLOCK_TENANT_SIZE)
+            return err_set(info, ERR_TOO_LARGE,
+                           "a deletion has more than %d matchers or %d bytes of text",
+                           CATALOG_DELETION_MATCHERS_MAX, CATALOG_DELETION_SIZE_MAX);
+    }
+    return ERR_OK;
+}
+
+/* What replay would make of the record just written. */
+static void change_state(struct catalog_state *state, const struct catalog_change *change)
+{
+    bool is_done = true;
+
+    for (uint32_t i = 0; i < change->attach_count; i++)
+        is_done &= catalog_state_attach(state, &change->attach[i]);
+    for (uint32_t i = 0; i < change->deletion_count; i++) {
+        struct catalog_deletion deletion = change->deletions[i];
+
+        deletion.version = state->version + 1;
+        is_done &= catalog_state_delete(state, &deletion);
+    }
+    for (uint32_t i = 0; i < change->detach_count; i++)
+        is_done &= catalog_state_detach(state, change->detach[i], !change->is_loss);
+    ASSERT(is_done);
+    catalog_state_prune(state);
+    state->version++;
+}
+
 enum err catalog_apply(struct catalog *catalog, const struct catalog_change *change,
                        struct err_info *info)
 {
     struct catalog_state *state = &catalog->state;
     enum err err = catalog_mend(catalog, info);
 
+    if (err == ERR_OK)
+        err = check_limits(state, change, info);
     if (err != ERR_OK)
         return err;
-    if (state->count + change->attach_count > CATALOG_ENTRIES_MAX)
-        return err_set(info, ERR_LIMIT, "catalog: more than %d blocks", CATALOG_ENTRIES_MAX);
     err = append(catalog, change);
     if (err != ERR_OK) {
         (void)err_set(info, err, "%s: %s", catalog->path, err_text(err));
         (void)rewrite(catalog, NULL);
         return err;
     }
-    for (uint32_t i = 0; i < change->attach_count; i++) {
-        const bool is_attached = catalog_state_attach(state, &change->attach[i]);
-
-        ASSERT(is_attached);
-    }
-    for (uint32_t i = 0; i < change->detach_count; i++)
-        catalog_state_detach(state, change->detach[i]);
-    state->version++;
+    change_state(state, change);
     state->end += catalog->buf.len;
     const uint64_t changes_size = state->end - CATALOG_HEADER_SIZE - state->snapshot_size;
     if (changes_size > REWRITE_SIZE_MIN && changes_size > 2 * state->snapshot_size &&
@@ -281,6 +314,48 @@ enum err catalog_apply(struct catalog *catalog, const struct catalog_change *cha
         log_warn(catalog->log, "catalog could not be shortened, will try again",
                  F_STR("path", catalog->path));
     return ERR_OK;
+}
+
+uint32_t catalog_deletion_count(const struct catalog *catalog)
+{
+    return catalog->state.deletion_count;
+}
+
+const struct catalog_deletion *catalog_deletion_get(const struct catalog *catalog, uint32_t index)
+{
+    ASSERT(index < catalog->state.deletion_count);
+    return catalog->state.deletions[index];
+}
+
+uint32_t catalog_gone_count(const struct catalog *catalog)
+{
+    return catalog->state.gone_count;
+}
+
+const struct catalog_gone *catalog_gone_get(const struct catalog *catalog, uint32_t index)
+{
+    ASSERT(index < catalog->state.gone_count);
+    return &catalog->state.gone[index];
+}
+
+bool catalog_is_gone(const struct catalog *catalog, struct ulid ulid)
+{
+    for (uint32_t i = 0; i < catalog->state.gone_count; i++)
+        if (ulid_cmp(catalog->state.gone[i].ulid, ulid) == 0)
+            return true;
+    return false;
+}
+
+void catalog_bury(struct catalog *catalog,
+                  bool (*is_over)(void *owner, const struct catalog_gone *gone), void *owner)
+{
+    struct catalog_state *state = &catalog->state;
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < state->gone_count; i++)
+        if (!is_over(owner, &state->gone[i]))
+            state->gone[kept++] = state->gone[i];
+    state->gone_count = kept;
 }
 
 struct catalog_entry catalog_entry_of(const struct block_meta *meta)
@@ -291,6 +366,7 @@ struct catalog_entry catalog_entry_of(const struct block_meta *meta)
                                   .t_min_ms = meta->t_min_ms,
                                   .t_max_ms = meta->t_max_ms,
                                   .watermark = meta->watermark,
+                                  .cleaned_version = meta->cleaned_version,
                                   .series_count = meta->series_count,
                                   .chunk_count = meta->chunk_count,
                                   .sample_count = meta->sample_count,

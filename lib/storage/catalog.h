@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Which blocks are live: a synced log of changes beside the blocks, each change whole or not there.
+/* Which blocks are live and what is deleted of them: a synced log of changes beside the blocks,
+ * each change whole or not there.
  *
  *   file:   "NXCATLOG" | version:u32le | crc32c of these:u32le | record ...
  *   record: size:u32le | crc32c of what follows:u32le | change number:u64le | kind:u8 | payload
  *
- * A change attaches some blocks and detaches others at once. A snapshot (all live blocks) starts
- * each file; when changes have outgrown it, a new file replaces the old one.
+ * A change attaches some blocks, detaches others and adds deletions, all at once. A snapshot (the
+ * whole state) starts each file; when changes have outgrown it, a new file replaces the old one.
  * docs/formats/catalog.md has the payloads.
+ *
+ * A deletion applies to the blocks of its tenant and range whose cleaned_version is below its
+ * version: those that were live when it was made, and what is merged from them before they are
+ * cleaned of it. It ends by itself with the last such block.
+ *
+ * A block that was detached stays known as gone until its files have surely ended and no log needs
+ * its window any more: it is never taken for one that lost its line, and replay still skips what it
+ * had.
  *
  * A torn tail (nothing valid behind it) is cut; a bad record with a valid one behind it is
  * corruption, and the file is refused. After a failed write or sync nobody knows what the file
@@ -23,6 +32,7 @@
 #include "base/env.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "model/matcher.h"
 #include "storage/block_meta.h"
 #include "storage/ulid.h"
 
@@ -30,6 +40,10 @@ enum {
     CATALOG_VERSION = 1,
     CATALOG_SIZE_MAX = 64 << 20,
     CATALOG_ENTRIES_MAX = 100000,
+    CATALOG_DELETIONS_MAX = 10000, /* at one time */
+    CATALOG_DELETION_MATCHERS_MAX = 64,
+    CATALOG_DELETION_SIZE_MAX = 64 << 10, /* of its texts */
+    CATALOG_GONE_MAX = 400000,
 };
 
 struct catalog;
@@ -38,10 +52,27 @@ struct catalog_entry {
     struct ulid ulid;
     int64_t window_t_min_ms, window_t_end_ms; /* [min, end) */
     int64_t t_min_ms, t_max_ms;               /* of the samples, both included */
-    uint64_t watermark;
+    uint64_t watermark;                       /* 0: not from the head */
+    uint64_t cleaned_version; /* deletions of changes up to this one are done in it */
     uint64_t series_count, chunk_count, sample_count;
     uint64_t size_bytes;            /* of its files */
     char tenant[BLOCK_TENANT_SIZE]; /* terminated; empty: several */
+};
+
+/* Samples of [t_min, t_max] of the tenant's series that meet all matchers are no more. */
+struct catalog_deletion {
+    uint64_t version; /* of the change that made it; set by catalog_apply */
+    struct slice tenant;
+    int64_t t_min_ms, t_max_ms; /* both included */
+    const struct matcher_spec *matchers;
+    uint32_t matcher_count; /* at least 1 */
+};
+
+/* A block that was live. */
+struct catalog_gone {
+    struct ulid ulid;
+    int64_t window_t_min_ms, window_t_end_ms;
+    uint64_t watermark;
 };
 
 struct catalog_change {
@@ -49,6 +80,9 @@ struct catalog_change {
     uint32_t attach_count;
     const struct ulid *detach; /* unknown ones are ignored */
     uint32_t detach_count;
+    bool is_loss; /* what is detached was bad: replay brings back of it what the log still has */
+    const struct catalog_deletion *deletions;
+    uint32_t deletion_count;
 };
 
 /* Reads <dir>/catalog, or makes an empty one. ERR_CORRUPT, ERR_VERSION: the message says where.
@@ -64,6 +98,21 @@ const struct catalog_entry *catalog_get(const struct catalog *catalog, uint32_t 
 const struct catalog_entry *catalog_find(const struct catalog *catalog, struct ulid ulid);
 /* Number of the last change. */
 uint64_t catalog_version(const struct catalog *catalog);
+
+/* Deletions in force, oldest first; borrowed until the next change. */
+uint32_t catalog_deletion_count(const struct catalog *catalog);
+const struct catalog_deletion *catalog_deletion_get(const struct catalog *catalog, uint32_t index);
+bool catalog_deletion_applies(const struct catalog_deletion *deletion,
+                              const struct catalog_entry *entry);
+
+/* Blocks that were live; borrowed until the next change or burial. */
+uint32_t catalog_gone_count(const struct catalog *catalog);
+const struct catalog_gone *catalog_gone_get(const struct catalog *catalog, uint32_t index);
+bool catalog_is_gone(const struct catalog *catalog, struct ulid ulid);
+/* Forgets those that `is_over` says of, which must be true for good: no file of theirs is left, for
+ * sure also after a crash, and no log has samples of their windows. */
+void catalog_bury(struct catalog *catalog,
+                  bool (*is_over)(void *owner, const struct catalog_gone *gone), void *owner);
 
 /* Whether opening it cut a torn tail. The last change may be what was cut: a whole block that is
  * not listed then holds what the head holds, or what only it holds, and is to be attached again. */
@@ -85,6 +134,10 @@ struct catalog_entry catalog_entry_of(const struct block_meta *meta);
 struct catalog_state {
     struct catalog_entry *entries; /* owned, by ULID */
     uint32_t count, cap;
+    struct catalog_deletion **deletions; /* owned, each too; by version */
+    uint32_t deletion_count, deletion_cap;
+    struct catalog_gone *gone; /* owned, in the order of their detaching */
+    uint32_t gone_count, gone_cap;
     uint64_t version;
     uint64_t snapshot_size; /* bytes of the file's first record */
     uint64_t end;           /* bytes that are good */

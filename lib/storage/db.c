@@ -10,6 +10,9 @@
 
 enum { CACHE_SIZE = 64 << 20 };
 
+#define BLOCK_RANGE_MS       (INT64_C(2) * 3600 * 1000)
+#define COMPACT_RANGE_MS_MAX (INT64_C(31) * 24 * 3600 * 1000)
+
 /* ---- metrics ---- */
 
 static double read_blocks(const void *metrics)
@@ -29,7 +32,7 @@ static double read_bytes(const void *metrics)
     double bytes = 0;
 
     for (uint32_t i = 0; i < blocks->count; i++) {
-        const struct block_meta *meta = block_get_meta(blocks->items[i]);
+        const struct block_meta *meta = block_get_meta(blocks->items[i].block);
 
         bytes += (double)(meta->index.size_bytes + meta->data.size_bytes);
     }
@@ -44,6 +47,31 @@ static double read_lowest(const void *metrics)
 
     db_get_stats(db, &stats);
     return stats.t_min_ms > stats.t_max_ms ? 0 : (double)stats.t_min_ms;
+}
+
+/* To upstream a flush is a compaction too. */
+static double read_compactions(const void *metrics)
+{
+    const struct db_metrics *m = metrics;
+
+    return (double)(metric_get(&m->flushes) + metric_get(&m->compactions));
+}
+
+static double read_compactions_failed(const void *metrics)
+{
+    const struct db_metrics *m = metrics;
+
+    return (double)(metric_get(&m->flush_failures) + metric_get(&m->compaction_failures));
+}
+
+static double read_tombstones(const void *metrics)
+{
+    struct db *db = CONTAINER_OF((void *)(uintptr_t)metrics, struct db, metrics);
+    struct db_blocks *blocks = db_blocks_get(db);
+    const uint32_t count = blocks->tombstone_count;
+
+    db_blocks_unref(blocks);
+    return count;
 }
 
 static struct sst_cache_stats cache_stats(const void *metrics)
@@ -93,11 +121,27 @@ static const struct metric_desc db_metric_descs[] = {
     {"prometheus_tsdb_lowest_timestamp", METRIC_GAUGE_FN, .read = read_lowest,
      .help = "Lowest timestamp value stored in the database. The unit is decided by the library "
              "consumer."},
-    {"prometheus_tsdb_compactions_total", METRIC_COUNTER, offsetof(struct db_metrics, flushes),
+    {"prometheus_tsdb_compactions_total", METRIC_COUNTER_FN, .read = read_compactions,
      .help = "Total number of compactions that were executed for the partition."},
-    {"prometheus_tsdb_compactions_failed_total", METRIC_COUNTER,
-     offsetof(struct db_metrics, flush_failures),
+    {"prometheus_tsdb_compactions_failed_total", METRIC_COUNTER_FN, .read = read_compactions_failed,
      .help = "Total number of compactions that failed for the partition."},
+    {"narthex_compactor_merges_total", METRIC_COUNTER, offsetof(struct db_metrics, compactions),
+     .help = "Blocks made of others; flushes are not counted."},
+    {"narthex_compactor_merge_failures_total", METRIC_COUNTER,
+     offsetof(struct db_metrics, compaction_failures),
+     .help = "Merges that failed and are tried again; each leaves everything as it was."},
+    {"narthex_compactor_merged_blocks_total", METRIC_COUNTER,
+     offsetof(struct db_metrics, compacted_blocks), .help = "Blocks that were merged into others."},
+    {"narthex_compactor_merged_samples_total", METRIC_COUNTER,
+     offsetof(struct db_metrics, compacted_samples), .help = "Samples written by merges."},
+    {"narthex_compactor_merged_bytes_total", METRIC_COUNTER,
+     offsetof(struct db_metrics, compacted_bytes), .help = "Bytes written by merges."},
+    {"narthex_compactor_merging", METRIC_GAUGE, offsetof(struct db_metrics, compacting),
+     .help = "1 while blocks are being merged."},
+    {"prometheus_tsdb_compaction_duration_seconds", METRIC_HISTOGRAM,
+     offsetof(struct db_metrics, compaction_seconds), .help = "Duration of compaction runs"},
+    {"prometheus_tsdb_tombstones", METRIC_GAUGE_FN, .read = read_tombstones,
+     .help = "Deletions in force that blocks are not cleaned of yet."},
 };
 
 /* ---- open ---- */
@@ -235,8 +279,9 @@ static enum err load_catalog(struct db *db, struct err_info *info)
 static enum err open_head(struct db *db, struct err_info *info)
 {
     const struct db_options *options = &db->options;
+    const uint32_t gone_count = catalog_gone_count(db->catalog);
     struct head_window *windows =
-        mem_zalloc((size_t)db->blocks->count + 1, sizeof(struct head_window));
+        mem_zalloc((size_t)db->blocks->count + gone_count + 1, sizeof(struct head_window));
     struct head_options head = {.env = options->env,
                                 .log = options->log,
                                 .registry = options->registry,
@@ -254,12 +299,20 @@ static enum err open_head(struct db *db, struct err_info *info)
                                 .windows = windows};
 
     /* Only of blocks that could be opened: what only a bad block has is replayed, if the log still
-     * has it. */
+     * has it. And of those that were merged or deleted since. */
     for (uint32_t i = 0; i < db->blocks->count; i++) {
-        const struct block_meta *meta = block_get_meta(db->blocks->items[i]);
+        const struct block_meta *meta = block_get_meta(db->blocks->items[i].block);
 
-        windows[head.window_count++] =
-            (struct head_window){meta->window_t_min_ms, meta->window_t_end_ms, meta->watermark};
+        if (meta->watermark > 0)
+            windows[head.window_count++] =
+                (struct head_window){meta->window_t_min_ms, meta->window_t_end_ms, meta->watermark};
+    }
+    for (uint32_t i = 0; i < gone_count; i++) {
+        const struct catalog_gone *gone = catalog_gone_get(db->catalog, i);
+
+        if (gone->watermark > 0)
+            windows[head.window_count++] =
+                (struct head_window){gone->window_t_min_ms, gone->window_t_end_ms, gone->watermark};
     }
     const enum err err = head_open(&head, &db->head, info);
     mem_free(windows);
@@ -303,8 +356,15 @@ enum err db_open(const struct db_options *options, struct db **out, struct err_i
 
     db->source.ops = &db_read_ops;
     db->options = *options;
+    if (db->options.block_range_ms == 0)
+        db->options.block_range_ms = BLOCK_RANGE_MS;
+    if (db->options.compact_range_ms_max == 0)
+        db->options.compact_range_ms_max = COMPACT_RANGE_MS_MAX;
     db->log = log_make(options->log == NULL ? NULL : options->log->sink, "storage");
     pthread_mutex_init(&db->lock, NULL);
+    list_init(&db->idle_waiters);
+    db_slot_init(&db->flush_slot);
+    db_slot_init(&db->compact_slot);
     const enum err err = open_all(db, info);
 
     if (err != ERR_OK) {
@@ -340,6 +400,7 @@ void db_close(struct db *db)
     db_blocks_unref(db->blocks);
     block_unref(db->limbo);
     catalog_close(db->catalog);
+    mem_free(db->barred);
     sst_door_free(db->door);
     if (db->dir_lock != NULL)
         (void)db->dir_lock->ops->close(db->dir_lock);
@@ -368,12 +429,15 @@ void db_get_stats(struct db *db, struct db_stats *stats)
 
     *stats = (struct db_stats){.quarantined = metric_get(&db->metrics.quarantined),
                                .flushes = metric_get(&db->metrics.flushes),
-                               .flush_failures = metric_get(&db->metrics.flush_failures)};
+                               .flush_failures = metric_get(&db->metrics.flush_failures),
+                               .compactions = metric_get(&db->metrics.compactions),
+                               .compaction_failures = metric_get(&db->metrics.compaction_failures),
+                               .tombstones = blocks->tombstone_count};
     head_get_stats(db->head, &stats->head);
     stats->t_min_ms = stats->head.t_min_ms;
     stats->t_max_ms = stats->head.t_max_ms;
     for (uint32_t i = 0; i < blocks->count; i++) {
-        const struct block_meta *meta = block_get_meta(blocks->items[i]);
+        const struct block_meta *meta = block_get_meta(blocks->items[i].block);
         const bool is_empty = stats->t_min_ms > stats->t_max_ms;
 
         stats->blocks++;

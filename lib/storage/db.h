@@ -44,8 +44,10 @@ struct db_options {
     int64_t late_ms_max;
     uint64_t series_max;
     uint64_t tenant_series_max;
-    size_t cache_size_bytes;    /* of decoded table blocks; 0: 64 MiB */
-    uint64_t maintain_every_ms; /* 0: one second; without env->timer nothing is done by itself */
+    size_t cache_size_bytes;      /* of decoded table blocks; 0: 64 MiB */
+    uint64_t maintain_every_ms;   /* 0: one second; without env->timer nothing is done by itself */
+    int64_t compact_range_ms_max; /* no block is merged to cover more; 0: 31 days. Below twice the
+                                     block range: none is but for overlaps */
 };
 
 /* Recovers what the directory holds. ERR_EXISTS: another process has it. Blocks. */
@@ -82,18 +84,28 @@ struct block_meta;
 
 /* A block that comes from elsewhere, of times that may be old. */
 struct db_new_block {
-    const char *name;           /* a ULID: what is live under it is not written again */
+    const char *name;           /* a ULID: what is or was live under it is not written again */
     int64_t t_min_ms, t_end_ms; /* every sample is in [min, end) */
     /* Writes the series in order. */
     enum err (*fill)(void *owner, struct block_writer *writer, struct err_info *info);
     void *owner;
 };
 
-/* Writes a block and makes it live, for now and after a crash. ERR_EXISTS: a live block has this
- * name, nothing was done. ERR_END: fill wrote no sample, there is no block. meta may be NULL.
+/* Writes a block and makes it live, for now and after a crash. ERR_EXISTS: a block has or had
+ * this name, nothing was done. ERR_END: fill wrote no sample, there is no block. meta may be NULL.
  * Blocks. */
 enum err db_add_block(struct db *db, const struct db_new_block *new_block, struct block_meta *meta,
                       struct err_info *info) MUST_USE;
+
+struct db_compact_options {
+    uint64_t deadline_ns;          /* of waiting for a merge under way; monotonic; 0: none */
+    const _Atomic bool *cancelled; /* may be NULL */
+};
+
+/* Merges blocks as compact_plan.h says until there is nothing to merge. On an error what was not
+ * merged is as it was. Blocks. */
+enum err db_compact(struct db *db, const struct db_compact_options *options,
+                    struct err_info *info) MUST_USE;
 
 /* One round of what the timer does; for an env without timers. Blocks. */
 void db_maintain(struct db *db);
@@ -101,9 +113,11 @@ void db_maintain(struct db *db);
 struct db_stats {
     struct head_stats head;
     uint64_t blocks, block_bytes, block_samples, block_series;
-    uint64_t quarantined;             /* blocks put aside since the open */
-    uint64_t flushes, flush_failures; /* windows since the open */
-    int64_t t_min_ms, t_max_ms;       /* of all samples; t_min > t_max when there are none */
+    uint64_t quarantined;                      /* blocks put aside since the open */
+    uint64_t flushes, flush_failures;          /* windows since the open */
+    uint64_t compactions, compaction_failures; /* likewise, merges */
+    uint64_t tombstones;                       /* deletions that blocks are not cleaned of yet */
+    int64_t t_min_ms, t_max_ms; /* of all samples; t_min > t_max when there are none */
 };
 
 void db_get_stats(struct db *db, struct db_stats *stats);

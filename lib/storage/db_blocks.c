@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/* The list of live blocks and the change of it. */
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/fault.h"
 #include "base/mem.h"
 #include "storage/block_writer.h"
 #include "storage/db_internal.h"
-
-/* ---- lists ---- */
-
-static struct db_blocks *list_new(uint32_t cap)
-{
-    struct db_blocks *list = mem_zalloc(1, sizeof(*list) + (size_t)cap * sizeof(struct block *));
-
-    list->ref_count = 1;
-    return list;
-}
 
 struct db_blocks *db_blocks_get(struct db *db)
 {
@@ -33,27 +24,128 @@ void db_blocks_unref(struct db_blocks *list)
 {
     if (list == NULL || atomic_fetch_sub_explicit(&list->ref_count, 1, memory_order_acq_rel) != 1)
         return;
-    for (uint32_t i = 0; i < list->count; i++)
-        block_unref(list->items[i]);
+    for (uint32_t i = 0; i < list->count; i++) {
+        block_unref(list->items[i].block);
+        mem_free((void *)list->items[i].tombstones);
+    }
+    for (uint32_t i = 0; i < list->tombstone_count; i++)
+        tombstone_unref(list->tombstones[i]);
+    mem_free((void *)list->tombstones);
     mem_free(list);
 }
 
-static int block_order(const void *a, const void *b)
+/* ---- making a list ---- */
+
+static int live_order(const void *a, const void *b)
 {
-    return ulid_cmp(block_get_meta(*(struct block *const *)a)->ulid,
-                    block_get_meta(*(struct block *const *)b)->ulid);
+    return ulid_cmp(block_get_meta(((const struct db_live *)a)->block)->ulid,
+                    block_get_meta(((const struct db_live *)b)->block)->ulid);
 }
 
-void db_blocks_add(struct db *db, struct block *block)
+struct db_blocks *db_blocks_new(uint32_t cap)
+{
+    struct db_blocks *list = mem_zalloc(1, sizeof(*list) + (size_t)cap * sizeof(struct db_live));
+
+    list->ref_count = 1;
+    return list;
+}
+
+void db_blocks_push(struct db_blocks *list, struct block *block)
+{
+    list->items[list->count++] = (struct db_live){.block = block};
+}
+
+static struct tombstone *find_tombstone(const struct db_blocks *list, uint64_t version,
+                                        const struct catalog_deletion *deletion)
+{
+    for (uint32_t i = 0; i < list->tombstone_count; i++) {
+        const struct catalog_deletion *have = tombstone_deletion(list->tombstones[i]);
+
+        /* One change may make several, of different texts. */
+        if (have->version != version || have->t_min_ms != deletion->t_min_ms ||
+            have->t_max_ms != deletion->t_max_ms || have->matcher_count != deletion->matcher_count)
+            continue;
+        bool same = slice_eq(have->tenant, deletion->tenant);
+        for (uint32_t j = 0; j < have->matcher_count && same; j++)
+            same = have->matchers[j].type == deletion->matchers[j].type &&
+                   slice_eq(have->matchers[j].name, deletion->matchers[j].name) &&
+                   slice_eq(have->matchers[j].value, deletion->matchers[j].value);
+        if (same)
+            return tombstone_ref(list->tombstones[i]);
+    }
+    return NULL;
+}
+
+/* Which tombstones are for the block. */
+static void choose_tombstones(struct db *db, const struct db_blocks *list, struct db_live *live)
+{
+    const struct catalog_entry *entry =
+        catalog_find(db->catalog, block_get_meta(live->block)->ulid);
+
+    ASSERT(entry != NULL);
+    if (list->tombstone_count == 0)
+        return;
+    live->tombstones = mem_alloc(list->tombstone_count * sizeof(struct tombstone *));
+    for (uint32_t i = 0; i < list->tombstone_count; i++)
+        if (catalog_deletion_applies(tombstone_deletion(list->tombstones[i]), entry))
+            live->tombstones[live->tombstone_count++] = list->tombstones[i];
+}
+
+enum err db_blocks_seal(struct db *db, struct db_blocks *list, const struct db_blocks *old,
+                        struct err_info *info)
+{
+    const uint32_t count = catalog_deletion_count(db->catalog);
+
+    list->version = catalog_version(db->catalog);
+    if (count > 0)
+        list->tombstones = mem_alloc(count * sizeof(struct tombstone *));
+    for (uint32_t i = 0; i < count; i++) {
+        const struct catalog_deletion *deletion = catalog_deletion_get(db->catalog, i);
+        struct tombstone *tombstone =
+            old == NULL ? NULL : find_tombstone(old, deletion->version, deletion);
+
+        if (tombstone == NULL) {
+            const enum err err = tombstone_new(deletion, &tombstone, info);
+
+            if (err != ERR_OK)
+                return err;
+        }
+        list->tombstones[list->tombstone_count++] = tombstone;
+    }
+    qsort(list->items, list->count, sizeof(list->items[0]), live_order);
+    for (uint32_t i = 0; i < list->count; i++)
+        choose_tombstones(db, list, &list->items[i]);
+    return ERR_OK;
+}
+
+/* ---- changing the list ---- */
+
+static bool is_detached(const struct db_commit *commit, const struct block *block)
+{
+    for (uint32_t i = 0; i < commit->detach_count; i++)
+        if (ulid_cmp(commit->detach[i], block_get_meta(block)->ulid) == 0)
+            return true;
+    return false;
+}
+
+/* Puts the list that the catalog now speaks of in force. */
+static void replace_list(struct db *db, const struct db_commit *commit)
 {
     /* Only who has the flush slot changes the list, so it is the same until it is replaced. */
     struct db_blocks *old = db_blocks_get(db);
-    struct db_blocks *list = list_new(old->count + 1);
+    struct db_blocks *list = db_blocks_new(old->count + 1);
+    struct err_info info = {0};
 
-    for (uint32_t i = 0; i < old->count; i++)
-        list->items[list->count++] = block_ref(old->items[i]);
-    list->items[list->count++] = block;
-    qsort(list->items, list->count, sizeof(struct block *), block_order);
+    for (uint32_t i = 0; i < old->count; i++) {
+        if (is_detached(commit, old->items[i].block))
+            block_doom(old->items[i].block);
+        else
+            db_blocks_push(list, block_ref(old->items[i].block));
+    }
+    if (commit->attach != NULL)
+        db_blocks_push(list, commit->attach);
+    const enum err err = db_blocks_seal(db, list, old, &info);
+    ASSERT(err == ERR_OK); /* db_blocks_commit has compiled what is new */
     pthread_mutex_lock(&db->lock);
     ASSERT(db->blocks == old);
     db->blocks = list;
@@ -62,191 +154,85 @@ void db_blocks_add(struct db *db, struct block *block)
     db_blocks_unref(old); /* ours */
 }
 
-/* ---- load ---- */
-
-struct load {
-    struct db *db;
-    struct db_blocks *list;
-    enum err err;
-    struct err_info *info;
-    bool adopt; /* whole blocks that nobody lists are attached, not removed */
-};
-
-static struct block_options block_options_of(struct db *db)
+static enum err check_deletions(const struct db_commit *commit, struct err_info *info)
 {
-    return (struct block_options){
-        .env = db->options.env, .door = db->door, .hash_key = &db->hash_key, .dir = db->blocks_dir};
+    for (uint32_t i = 0; i < commit->deletion_count; i++) {
+        struct tombstone *tombstone;
+        const enum err err = tombstone_new(&commit->deletions[i], &tombstone, info);
+
+        if (err != ERR_OK)
+            return err;
+        tombstone_unref(tombstone);
+    }
+    return ERR_OK;
 }
 
-/* Renames the block to <ULID>.bad, for a person to look at, and takes it off the catalog. Not off
- * the catalog alone: what lies under its own name and is not listed is removed at the next start.
- */
-static void put_aside(struct db *db, struct ulid ulid)
+static void drop_block(struct block *block)
 {
-    struct env *env = db->options.env;
-    const struct catalog_change change = {.detach = &ulid, .detach_count = 1};
-    char from[DB_PATH_SIZE];
-    char to[DB_PATH_SIZE];
-    char name[ULID_TEXT_LEN + 1];
-    struct err_info info = {0};
-    enum err err = ERR_TOO_LARGE;
-
-    ulid_print(ulid, name);
-    if ((size_t)snprintf(from, sizeof(from), "%s/%s", db->blocks_dir, name) < sizeof(from) &&
-        (size_t)snprintf(to, sizeof(to), "%s.bad", from) < sizeof(to))
-        err = FAULT("db.put_aside") ? ERR_IO : env->fs->rename(env, from, to);
-    if (err == ERR_OK || err == ERR_NOT_FOUND) /* what is not there cannot be lost */
-        err = env->fs->sync_dir(env, db->blocks_dir);
-    if (err == ERR_OK)
-        err = catalog_apply(db->catalog, &change, &info);
-    if (err != ERR_OK)
-        log_warn(&db->log, "bad block stays listed", F_STR("block", name), F_ERR(err, &info));
-}
-
-static void load_block(struct load *load, const struct catalog_entry *entry)
-{
-    struct db *db = load->db;
-    const struct block_options options = block_options_of(db);
-    char name[ULID_TEXT_LEN + 1];
-    struct err_info info = {0};
-    struct block *block;
-    const struct ulid ulid = entry->ulid; /* the entry may move when another is detached */
-    const enum err err = block_open(&options, ulid, &block, &info);
-
-    ulid_print(ulid, name);
-    if (err == ERR_OK) {
-        load->list->items[load->list->count++] = block;
+    if (block == NULL)
         return;
-    }
-    metric_inc(&db->metrics.quarantined);
-    /* What a later version wrote, or what the disk does not give just now, stays where it is. */
-    const bool is_bad = err == ERR_CORRUPT || err == ERR_NOT_FOUND;
-    if (is_bad)
-        log_error(&db->log, "bad block put aside, going on without it", F_STR("block", name),
-                  F_ERR(err, &info));
-    else
-        log_error(&db->log, "block cannot be read, going on without it", F_STR("block", name),
-                  F_ERR(err, &info));
-    if (is_bad)
-        put_aside(db, ulid);
+    block_doom(block);
+    block_unref(block);
 }
 
-static void remove_entry(struct load *load, const char *name)
+enum err db_blocks_settle(struct db *db, struct err_info *info)
 {
-    char path[DB_PATH_SIZE];
+    const enum err err = catalog_mend(db->catalog, info);
 
-    if ((size_t)snprintf(path, sizeof(path), "%s/%s", load->db->blocks_dir, name) < sizeof(path))
-        block_writer_remove_dir(load->db->options.env, path);
-}
-
-/* A block that lost its line in a torn catalog gets it again. */
-static void adopt_block(struct load *load, struct ulid ulid, const char *name)
-{
-    struct db *db = load->db;
-    const struct block_options options = block_options_of(db);
-    struct err_info info = {0};
-    struct block *block;
-
-    enum err err = block_open(&options, ulid, &block, &info);
     if (err == ERR_OK) {
-        const struct catalog_entry entry = catalog_entry_of(block_get_meta(block));
-        const struct catalog_change change = {.attach = &entry, .attach_count = 1};
-
-        block_unref(block);
-        err = catalog_apply(db->catalog, &change, &info);
+        drop_block(db->limbo);
+        db->limbo = NULL;
     }
+    return err;
+}
+
+enum err db_blocks_commit(struct db *db, const struct db_commit *commit, struct err_info *info)
+{
+    struct catalog_entry entry;
+    struct catalog_change change = {.detach = commit->detach,
+                                    .detach_count = commit->detach_count,
+                                    .deletions = commit->deletions,
+                                    .deletion_count = commit->deletion_count};
+    enum err err = check_deletions(commit, info);
+
+    /* What the catalog is unsure about is another block: this one it does not know. */
     if (err == ERR_OK)
-        log_warn(&db->log, "block without a line in the catalog listed again",
-                 F_STR("block", name));
-    else if (err == ERR_CORRUPT || err == ERR_NOT_FOUND)
-        remove_entry(load, name);
-    else
-        log_warn(&db->log, "block without a line in the catalog left alone", F_STR("block", name),
-                 F_ERR(err, &info));
-}
-
-enum { NAMES_MAX = 3 * CATALOG_ENTRIES_MAX };
-
-/* The names first, then what becomes of them: a listing may not survive changes. */
-struct name_list {
-    struct arena arena;
-    struct slice *items;
-    size_t count, cap;
-};
-
-static enum err add_name(void *owner, const char *name)
-{
-    struct name_list *names = owner;
-
-    if (names->count == NAMES_MAX)
-        return ERR_LIMIT;
-    if (names->count == names->cap) {
-        const size_t cap = names->cap == 0 ? 64 : names->cap * 2;
-
-        names->items = arena_grow(&names->arena, names->items, names->cap * sizeof(*names->items),
-                                  cap * sizeof(*names->items));
-        names->cap = cap;
-    }
-    names->items[names->count++] =
-        slice_from_cstr(arena_copy_cstr(&names->arena, slice_from_cstr(name)));
-    return ERR_OK;
-}
-
-static bool is_temporary(struct slice name)
-{
-    struct ulid ulid;
-
-    return slice_has_suffix(name, SLICE(".tmp")) &&
-           ulid_parse(slice_of(name.data, name.len - 4), &ulid);
-}
-
-static void sort_out(struct load *load, struct slice name)
-{
-    struct ulid ulid;
-
-    if (is_temporary(name)) {
-        remove_entry(load, name.data);
-    } else if (ulid_parse(name, &ulid)) {
-        if (catalog_find(load->db->catalog, ulid) != NULL)
-            return;
-        if (load->adopt)
-            adopt_block(load, ulid, name.data);
-        else
-            remove_entry(load, name.data);
-    } else if (!slice_has_suffix(name, SLICE(".bad"))) {
-        log_warn(&load->db->log, "what is this among the blocks? left alone",
-                 F_SLICE("name", name));
-    }
-}
-
-static enum err clean_dir(struct load *load)
-{
-    struct env *env = load->db->options.env;
-    struct name_list names = {0};
-    enum err err;
-
-    arena_init(&names.arena, NULL, 0);
-    err = env->fs->list(env, load->db->blocks_dir, add_name, &names);
-    for (size_t i = 0; i < names.count && err == ERR_OK; i++)
-        sort_out(load, names.items[i]);
-    arena_fini(&names.arena);
-    if (err != ERR_OK)
-        return err_set(load->info, err, "%s: %s", load->db->blocks_dir, err_text(err));
-    return ERR_OK;
-}
-
-enum err db_blocks_load(struct db *db, struct err_info *info)
-{
-    struct load load = {.db = db, .info = info, .adopt = catalog_had_torn_tail(db->catalog)};
-    enum err err = clean_dir(&load);
-
-    if (err != ERR_OK)
+        err = db_blocks_settle(db, info);
+    if (err != ERR_OK) {
+        drop_block(commit->attach);
         return err;
-    load.list = list_new(catalog_count(db->catalog));
-    /* Backwards, since a bad block leaves the catalog; then in the order of the catalog. */
-    for (uint32_t i = catalog_count(db->catalog); i > 0; i--)
-        load_block(&load, catalog_get(db->catalog, i - 1));
-    qsort(load.list->items, load.list->count, sizeof(struct block *), block_order);
-    db->blocks = load.list;
-    return ERR_OK;
+    }
+    if (commit->attach != NULL) {
+        entry = catalog_entry_of(block_get_meta(commit->attach));
+        change.attach = &entry;
+        change.attach_count = 1;
+    }
+    err = catalog_apply(db->catalog, &change, info);
+    if (err == ERR_OK) {
+        replace_list(db, commit);
+        return ERR_OK;
+    }
+    if (catalog_is_unsure(db->catalog)) {
+        ASSERT(db->limbo == NULL);
+        db->limbo = commit->attach;
+    } else {
+        drop_block(commit->attach);
+    }
+    return err;
+}
+
+enum err db_blocks_open_written(struct db *db, struct ulid ulid, struct block **block,
+                                struct err_info *info)
+{
+    const struct block_options options = db_block_options(db);
+    char path[DB_PATH_SIZE + ULID_TEXT_LEN + 2];
+    char name[ULID_TEXT_LEN + 1];
+    const enum err err = block_open(&options, ulid, block, info);
+
+    if (err == ERR_OK)
+        return ERR_OK;
+    ulid_print(ulid, name);
+    (void)snprintf(path, sizeof(path), "%s/%s", db->blocks_dir, name);
+    block_writer_remove_dir(db->options.env, path);
+    return err;
 }

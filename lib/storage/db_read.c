@@ -17,9 +17,9 @@ static void release_blocks(void *ptr)
     db_blocks_unref(ptr);
 }
 
-static bool overlaps(const struct block *block, const struct source_query *query)
+static bool overlaps(const struct db_live *live, const struct source_query *query)
 {
-    const struct block_meta *meta = block_get_meta(block);
+    const struct block_meta *meta = block_get_meta(live->block);
 
     return meta->t_min_ms <= query->t_max_ms && meta->t_max_ms >= query->t_min_ms;
 }
@@ -46,9 +46,19 @@ static enum err gather(struct db *db, const struct source_query *query, struct m
         return ERR_LIMIT;
     list->items = sources;
     sources[list->count++] = head_source(db->head);
-    for (uint32_t i = 0; i < blocks->count; i++)
-        if (overlaps(blocks->items[i], query))
-            sources[list->count++] = block_source(blocks->items[i]);
+    for (uint32_t i = 0; i < blocks->count; i++) {
+        const struct db_live *live = &blocks->items[i];
+        const struct tombstone_list tombstones = {live->tombstones, live->tombstone_count};
+
+        if (!overlaps(live, query))
+            continue;
+        sources[list->count] =
+            live->tombstone_count == 0
+                ? block_source(live->block)
+                : tombstone_source_new(arena, block_source(live->block), tombstones);
+        if (sources[list->count++] == NULL)
+            return ERR_LIMIT;
+    }
     return ERR_OK;
 }
 

@@ -44,7 +44,8 @@ enum err flush_window(const struct flush_options *options, struct flush_result *
                                                   .dir = options->dir,
                                                   .ulid = ulid_make(options->env),
                                                   .window_t_min_ms = options->t_min_ms,
-                                                  .window_t_end_ms = options->t_end_ms};
+                                                  .window_t_end_ms = options->t_end_ms,
+                                                  .cleaned_version = options->cleaned_version};
     struct block_writer *writer;
     struct head_flush *flush;
     enum err err = head_flush_open(options->head, options->t_min_ms, options->t_end_ms, &flush);

@@ -17,6 +17,7 @@ struct flush_options {
     const struct hash_key *hash_key;
     const char *dir; /* of the blocks */
     int64_t t_min_ms, t_end_ms;
+    uint64_t cleaned_version;          /* of the catalog as it is */
     bool (*is_cancelled)(void *owner); /* asked once a series */
     void *owner;
 };

@@ -76,27 +76,38 @@ static bool merge_next(struct series_stream *base, struct source_series *out)
     struct merge_stream *stream = CONTAINER_OF(base, struct merge_stream, base);
     uint32_t count = 0;
 
-    if (base->err != ERR_OK || stream->heap_count == 0)
+    if (base->err != ERR_OK || (stream->limit != 0 && stream->given == stream->limit))
         return false;
-    if (stream->limit != 0 && stream->given == stream->limit)
+    /* Not before now: the series given last may live only as long as its inputs stand on it. */
+    while (stream->same_count > 0)
+        if (!advance(stream, stream->same[--stream->same_count]))
+            return false;
+    if (stream->heap_count == 0)
         return false;
+    if (stream->one_at_a_time) {
+        arena_reset(&stream->series_arena);
+        stream->pool.free = NULL;
+    }
     do {
         stream->same[count++] = heap_pop(stream);
     } while (stream->heap_count > 0 && input_order(stream->same[0], stream->heap[0]) == 0);
+    stream->same_count = count;
     *out = stream->same[0]->series;
     if (out->cursor != NULL) {
         out->cursor = merge_cursor_new(stream, count);
         if (out->cursor == NULL)
             return stream_fail(stream, ERR_LIMIT, NULL);
     }
-    for (uint32_t i = 0; i < count; i++)
-        if (!advance(stream, stream->same[i]))
-            return false;
     stream->given++;
     return true;
 }
 
 static const struct series_stream_ops merge_stream_ops = {merge_next};
+
+static void release_series_arena(void *ptr)
+{
+    arena_fini(ptr);
+}
 
 static struct merge_stream *stream_new(const struct source_query *query, uint32_t count)
 {
@@ -112,8 +123,12 @@ static struct merge_stream *stream_new(const struct source_query *query, uint32_
         return NULL;
     stream->base.ops = &merge_stream_ops;
     stream->ctx = query->ctx;
-    stream->pool.arena = arena;
     stream->limit = query->hints == NULL ? 0 : query->hints->limit;
+    stream->one_at_a_time = query->hints != NULL && query->hints->one_at_a_time;
+    arena_init(&stream->series_arena, query->ctx->budget, 0);
+    if (arena_on_reset(arena, release_series_arena, &stream->series_arena) != ERR_OK)
+        return NULL;
+    stream->pool.arena = stream->one_at_a_time ? &stream->series_arena : arena;
     return stream;
 }
 

@@ -24,8 +24,11 @@ struct merge_stream {
     struct merge_input *inputs;
     struct merge_input **heap; /* by labels; those that stand on a series */
     uint32_t input_count, heap_count;
-    struct merge_input **same; /* scratch: the inputs that have the series */
+    struct merge_input **same; /* the inputs that have the series given last */
+    uint32_t same_count;       /* those not moved on yet */
     uint32_t limit, given;
+    bool one_at_a_time;
+    struct arena series_arena; /* of the present series' cursor, with one_at_a_time */
     struct merge_pool pool;
 };
 

@@ -100,7 +100,7 @@ struct sim_storage_options {
 };
 
 struct sim_storage_result {
-    uint64_t steps, trace, acked, refused, unknown, reads, crashes, flushes, blocks;
+    uint64_t steps, trace, acked, refused, unknown, reads, crashes, flushes, merges, blocks;
 };
 
 /* One life of a data directory. False: result is what was reached, message says what went wrong. */

@@ -345,6 +345,23 @@ static void run_flusher_main(void *arg)
     run->others_active--;
 }
 
+static void run_compactor_main(void *arg)
+{
+    struct run *run = arg;
+
+    while (!run->is_ending && run->model.failure == NULL) {
+        const struct db_compact_options options = {0};
+        struct err_info info = {{0}};
+        enum err err;
+
+        sim_sleep(run->sim, RUN_MS * (100 + sim_below(run->sim, 4000)));
+        err = db_compact(run->db, &options, &info);
+        if (err != ERR_OK && run->weather == RUN_FAIR)
+            sim_fail(&run->model, "a merge failed in fair weather: %s", err_message(err, &info));
+    }
+    run->others_active--;
+}
+
 /* ---- one generation ---- */
 
 static void run_close(struct run *run)
@@ -354,6 +371,7 @@ static void run_close(struct run *run)
 
     db_get_stats(run->db, &stats);
     run->result->flushes += stats.flushes;
+    run->result->merges += stats.compactions;
     run->result->blocks = stats.blocks;
     err = db_stop(run->db, env_mono_ns(sim_env(run->sim)) + RUN_MS * 60000);
     if (err != ERR_OK)
@@ -440,10 +458,11 @@ static void run_spawn_work(struct run *run)
         *sender = (struct run_sender){run, i};
         sim_spawn(run->sim, run_sender_main, sender);
     }
-    run->others_active = 3;
+    run->others_active = 4;
     sim_spawn(run->sim, run_reader_main, run);
     sim_spawn(run->sim, run_reader_main, run);
     sim_spawn(run->sim, run_flusher_main, run);
+    sim_spawn(run->sim, run_compactor_main, run);
     if (run->weather == RUN_FULL) {
         run->others_active++;
         sim_spawn(run->sim, run_filler, run);
@@ -463,7 +482,7 @@ static void run_check_recovers(struct run *run)
         sim_fail(&run->model, "after the faults had ended no sample was taken for 30 s");
 }
 
-static void run_flush_all(struct run *run)
+static void run_flush_and_merge(struct run *run)
 {
     const struct db_flush_options all = {.all = true};
     struct err_info info = {{0}};
@@ -471,6 +490,9 @@ static void run_flush_all(struct run *run)
 
     if (err != ERR_OK)
         sim_fail(&run->model, "the last flush failed: %s", err_message(err, &info));
+    err = db_compact(run->db, &(struct db_compact_options){0}, &info);
+    if (err != ERR_OK)
+        sim_fail(&run->model, "the last merge failed: %s", err_message(err, &info));
 }
 
 static void run_generation_main(void *arg)
@@ -493,7 +515,7 @@ static void run_generation_main(void *arg)
         run_set_weather(run, false);
         run_check_recovers(run);
     } else {
-        run_flush_all(run);
+        run_flush_and_merge(run);
     }
     run_verify(run);
     run_close(run);

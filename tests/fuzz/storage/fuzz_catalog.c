@@ -22,19 +22,21 @@ static void check_bytes(struct slice bytes)
     for (uint32_t i = 1; i < state.count; i++)
         ASSERT(ulid_cmp(state.entries[i - 1].ulid, state.entries[i].ulid) < 0);
     /* A snapshot of it reads the same. */
-    const struct catalog_record record = {
-        .kind = CATALOG_SNAPSHOT,
-        .version = state.version,
-        .change = {.attach = state.entries, .attach_count = state.count}};
     struct buf out;
     buf_init(&out, CATALOG_SIZE_MAX);
     catalog_put_header(&out);
-    catalog_put_record(&out, &record);
+    catalog_put_snapshot(&out, &state);
     const enum err err = catalog_state_read(&again, buf_slice(&out), &info);
     ASSERT(err == ERR_OK);
     ASSERT(again.count == state.count);
     ASSERT(state.count == 0 ||
            memcmp(again.entries, state.entries, state.count * sizeof(*state.entries)) == 0);
+    ASSERT(again.deletion_count == state.deletion_count);
+    for (uint32_t i = 0; i < state.deletion_count; i++) {
+        ASSERT(again.deletions[i]->version == state.deletions[i]->version);
+        ASSERT(again.deletions[i]->matcher_count == state.deletions[i]->matcher_count);
+    }
+    ASSERT(again.gone_count == state.gone_count);
     buf_fini(&out);
     catalog_state_fini(&state);
     catalog_state_fini(&again);

@@ -167,6 +167,12 @@ static void file_write(const char *path, const char *data, size_t size)
     assert_int_equal(0, fclose(file));
 }
 
+static bool always(void *owner, const struct catalog_gone *gone)
+{
+    (void)owner, (void)gone;
+    return true;
+}
+
 /* The file stays small however many blocks come and go. */
 static void test_rewrite(void **state)
 {
@@ -185,6 +191,9 @@ static void test_rewrite(void **state)
 
         check_err(ERR_OK, catalog_apply(catalog, &attach, NULL));
         check_err(ERR_OK, catalog_apply(catalog, &detach, NULL));
+        assert_true(catalog_is_gone(catalog, entry.ulid));
+        catalog_bury(catalog, always, NULL);
+        assert_int_equal(0, catalog_gone_count(catalog));
     }
     catalog_close(catalog);
     mem_free(file_read(f.path, &size));
@@ -317,6 +326,113 @@ static void test_version(void **state)
     fixture_fini(&f);
 }
 
+static struct catalog_entry entry_of(char name, int64_t t_min_ms, int64_t t_max_ms,
+                                     const char *tenant)
+{
+    struct catalog_entry entry = {.window_t_min_ms = t_min_ms,
+                                  .window_t_end_ms = t_max_ms + 1,
+                                  .t_min_ms = t_min_ms,
+                                  .t_max_ms = t_max_ms,
+                                  .watermark = 7};
+
+    memset(entry.ulid.bytes, name, sizeof(entry.ulid.bytes));
+    (void)snprintf(entry.tenant, sizeof(entry.tenant), "%s", tenant);
+    return entry;
+}
+
+static struct catalog *reopen(struct fixture *f, struct catalog *catalog)
+{
+    catalog_close(catalog);
+    return open_catalog(f);
+}
+
+/* A deletion is for blocks that were live when it was made, of its tenant and range, and ends with
+ * the last of them; what was live is known as gone. */
+static void test_deletions(void **state)
+{
+    const struct matcher_spec specs[] = {{MATCHER_EQUAL, SLICE("job"), SLICE("a")},
+                                         {MATCHER_NOT_REGEX, SLICE("__name__"), SLICE("up|x.*")}};
+    const struct catalog_entry blocks[] = {entry_of('a', 0, 99, ""), entry_of('b', 100, 199, "t"),
+                                           entry_of('c', 100, 199, "u")};
+    const struct catalog_change attach = {.attach = blocks, .attach_count = 3};
+    const struct catalog_deletion deletions[] = {{.tenant = SLICE("t"),
+                                                  .t_min_ms = 50,
+                                                  .t_max_ms = 150,
+                                                  .matchers = specs,
+                                                  .matcher_count = 2},
+                                                 {.tenant = SLICE("nobody"),
+                                                  .t_min_ms = 100,
+                                                  .t_max_ms = 900,
+                                                  .matchers = specs,
+                                                  .matcher_count = 1}};
+    const struct catalog_change delete = {.deletions = deletions, .deletion_count = 2};
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    struct catalog *catalog = open_catalog(&f);
+    check_err(ERR_OK, catalog_apply(catalog, &attach, NULL));
+    check_err(ERR_OK, catalog_apply(catalog, &delete, NULL));
+    for (int i = 0; i < 2; i++, catalog = reopen(&f, catalog)) {
+        assert_int_equal(1, catalog_deletion_count(catalog)); /* nobody has no block */
+        const struct catalog_deletion *got = catalog_deletion_get(catalog, 0);
+        assert_int_equal(2, got->version);
+        assert_true(slice_eq(SLICE("t"), got->tenant));
+        assert_int_equal(2, got->matcher_count);
+        assert_int_equal(MATCHER_NOT_REGEX, got->matchers[1].type);
+        assert_true(slice_eq(SLICE("up|x.*"), got->matchers[1].value));
+        assert_true(catalog_deletion_applies(got, &blocks[0]));
+        assert_true(catalog_deletion_applies(got, &blocks[1]));
+        assert_false(catalog_deletion_applies(got, &blocks[2]));
+    }
+    /* What comes later is not touched by it, what was merged with it done neither. */
+    struct catalog_entry later = entry_of('d', 100, 199, "t");
+    later.cleaned_version = 2;
+    assert_false(catalog_deletion_applies(catalog_deletion_get(catalog, 0), &later));
+    const struct ulid both[] = {blocks[0].ulid, blocks[1].ulid};
+    const struct catalog_change merge = {
+        .attach = &later, .attach_count = 1, .detach = both, .detach_count = 2};
+    check_err(ERR_OK, catalog_apply(catalog, &merge, NULL));
+    for (int i = 0; i < 2; i++, catalog = reopen(&f, catalog)) {
+        assert_int_equal(0, catalog_deletion_count(catalog));
+        assert_int_equal(2, catalog_count(catalog));
+        assert_int_equal(2, catalog_gone_count(catalog));
+        assert_true(catalog_is_gone(catalog, both[1]));
+        assert_int_equal(7, catalog_gone_get(catalog, 0)->watermark);
+        assert_int_equal(200, catalog_gone_get(catalog, 1)->window_t_end_ms);
+    }
+    /* A bad block is not remembered. */
+    const struct catalog_change loss = {
+        .detach = &blocks[2].ulid, .detach_count = 1, .is_loss = true};
+    check_err(ERR_OK, catalog_apply(catalog, &loss, NULL));
+    catalog = reopen(&f, catalog);
+    assert_false(catalog_is_gone(catalog, blocks[2].ulid));
+    assert_int_equal(2, catalog_gone_count(catalog));
+    catalog_close(catalog);
+    fixture_fini(&f);
+}
+
+static void test_deletion_limits(void **state)
+{
+    static char text[CATALOG_DELETION_SIZE_MAX + 1];
+    struct matcher_spec specs[CATALOG_DELETION_MATCHERS_MAX + 1] = {{0}};
+    struct catalog_deletion deletion = {.tenant = SLICE("t"), .t_max_ms = 1, .matchers = specs};
+    const struct catalog_change change = {.deletions = &deletion, .deletion_count = 1};
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    struct catalog *catalog = open_catalog(&f);
+    deletion.matcher_count = COUNT_OF(specs);
+    check_err(ERR_TOO_LARGE, catalog_apply(catalog, &change, NULL));
+    deletion.matcher_count = 1;
+    specs[0].value = slice_of(text, sizeof(text));
+    check_err(ERR_TOO_LARGE, catalog_apply(catalog, &change, NULL));
+    assert_int_equal(0, catalog_version(catalog));
+    catalog_close(catalog);
+    fixture_fini(&f);
+}
+
 /* Each call fails in turn: the change is made or it is not, and a sure catalog is what the file
  * says. */
 static void test_faults(void **state)
@@ -365,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_changes),   cmocka_unit_test(test_rewrite),
         cmocka_unit_test(test_torn_tail), cmocka_unit_test(test_damage),
         cmocka_unit_test(test_version),   cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_deletions), cmocka_unit_test(test_deletion_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
