@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* receiver: remote write 1.0 over HTTP. A request becomes one transaction; the answer follows when
- * it is durable: 204 all stored, 400 with counts and first reasons for what was refused (the rest
- * is stored), 4xx for a request that cannot be read (nothing is stored), 5xx where a repetition may
- * succeed (nothing is stored).
+/* receiver: remote write 1.0 and 2.0 over HTTP. A request becomes one transaction; the answer
+ * follows when it is durable: 204 all stored, 400 with counts and first reasons for what was
+ * refused (the rest is stored), 4xx for a request that cannot be read (nothing is stored), 5xx
+ * where a repetition may succeed (nothing is stored).
  *
- *   body -> snappy -> series in place -> alias table -> add ... -> commit -> answer
+ *   body -> receive.h: series in place -> alias table -> add ... -> commit -> answer
+ *
+ * Answers to 2.0 also say how many samples, histograms and exemplars were written; those to 1.0
+ * must not, since senders take that for a partial failure. 503 names a time to wait.
  *
  * Threads: handlers run on reactors, for larger bodies on the ingest pool. */
 

@@ -6,6 +6,7 @@
 #include "base/endian.h"
 #include "base/utf8.h"
 #include "base/varint.h"
+#include "codec/remote_write_internal.h"
 #include "codec/wire_internal.h"
 
 /* Field numbers of prometheus.WriteRequest and what it holds. */
@@ -36,7 +37,7 @@ enum {
     TAG_SAMPLE_TIMESTAMP = SAMPLE_TIMESTAMP << 3 | WIRE_VARINT,
 };
 
-static const char TEXT_CUT[] = "remote write: malformed protobuf";
+static const char TEXT_CUT[] = REMOTE_WRITE_TEXT_CUT;
 
 void remote_write_reader_init(struct remote_write_reader *reader, struct slice request,
                               const struct remote_write_limits *limits)
@@ -46,7 +47,7 @@ void remote_write_reader_init(struct remote_write_reader *reader, struct slice r
     reader->end = request.len == 0 ? reader->at : reader->at + request.len;
 }
 
-static bool remote_write_fail(struct remote_write_reader *reader, enum err err, const char *text)
+bool remote_write_fail(struct remote_write_reader *reader, enum err err, const char *text)
 {
     reader->err = err;
     reader->error_text = text;
@@ -81,8 +82,7 @@ static bool remote_write_split(struct slice message, struct remote_write_series 
     const uint8_t *at = start, *end = start + message.len;
     uint64_t length;
 
-    series->label_count = 0;
-    series->is_scattered = false;
+    *series = (struct remote_write_series){.symbols = NULL};
     while (at < end && *at == TAG_LABELS) {
         const size_t size = varint_get_u64(at + 1, end, &length);
 
@@ -107,6 +107,8 @@ bool remote_write_next(struct remote_write_reader *reader, struct remote_write_e
 
     if (reader->err != ERR_OK)
         return false;
+    if (reader->symbols != NULL)
+        return remote_write2_next(reader, entry);
     while (wire_next(&r, &field)) {
         if (field.number != REQUEST_TIMESERIES && field.number != REQUEST_METADATA)
             continue;
@@ -176,6 +178,17 @@ static enum err remote_write_label(struct slice message, struct label *label)
     return ERR_OK;
 }
 
+struct label_set remote_write_labels_sorted(struct label *items, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        if (slice_cmp(items[i - 1].name, items[i].name) > 0) {
+            label_sort(items, count);
+            break;
+        }
+    }
+    return (struct label_set){items, count};
+}
+
 /* The label fields (number `labels`) of a message, decoded in order into the arena. */
 static enum err remote_write_labels_decode(struct slice message, uint32_t count,
                                            struct arena *arena, struct label_set *set,
@@ -198,13 +211,7 @@ static enum err remote_write_labels_decode(struct slice message, uint32_t count,
             kept++;
     }
     ASSERT(!r.bad);
-    *set = (struct label_set){items, kept};
-    for (uint32_t i = 1; i < kept; i++) {
-        if (slice_cmp(items[i - 1].name, items[i].name) > 0) {
-            label_sort(items, kept);
-            break;
-        }
-    }
+    *set = remote_write_labels_sorted(items, kept);
     return ERR_OK;
 }
 
@@ -213,8 +220,10 @@ enum err remote_write_labels(const struct remote_write_series *series, struct ar
                              struct err_info *info)
 {
     struct label_set set;
-    enum err err =
-        remote_write_labels_decode(series->labels_raw, series->label_count, arena, &set, info);
+    enum err err = series->symbols != NULL
+                       ? remote_write2_labels_decode(series, arena, &set, info)
+                       : remote_write_labels_decode(series->labels_raw, series->label_count, arena,
+                                                    &set, info);
 
     if (err == ERR_OK)
         err = label_set_check(set, scheme, info);
@@ -223,10 +232,21 @@ enum err remote_write_labels(const struct remote_write_series *series, struct ar
     return err;
 }
 
+bool remote_write_series_hash(const struct remote_write_series *series, const struct hash_key *key,
+                              struct hash128 *hash)
+{
+    if (series->symbols != NULL)
+        return remote_write2_series_hash(series, key, hash);
+    *hash = hash128(key, series->labels_raw);
+    return !series->is_scattered;
+}
+
 void remote_write_items_init(struct remote_write_items *items,
                              const struct remote_write_series *series)
 {
     items->err = ERR_OK;
+    items->created_ms = series->created_ms;
+    items->is_version2 = series->symbols != NULL;
     items->at = (const uint8_t *)series->items.data;
     items->end = series->items.len == 0 ? items->at : items->at + series->items.len;
 }
@@ -268,7 +288,7 @@ static bool remote_write_sample(const uint8_t *at, size_t length, struct sample 
     return remote_write_sample_slow(slice_of(at, length), sample);
 }
 
-static bool remote_write_item_fail(struct remote_write_items *items)
+bool remote_write_item_fail(struct remote_write_items *items)
 {
     items->err = ERR_BAD_INPUT;
     return false;
@@ -309,16 +329,21 @@ bool remote_write_item_next(struct remote_write_items *items, struct remote_writ
 
     if (items->err != ERR_OK || at == items->end)
         return false;
-    /* A sample is at most 20 bytes, so its length is one byte. */
+    /* A sample is at most 31 bytes, so its length is one byte. */
     if (items->end - at >= 2 && at[0] == TAG_SAMPLES && at[1] < 0x80 &&
         at[1] <= items->end - at - 2) {
         item->kind = REMOTE_WRITE_SAMPLE;
-        if (remote_write_sample(at + 2, at[1], &item->sample)) {
+        item->start_t_ms = items->created_ms;
+        if (items->is_version2 ? remote_write2_sample(at + 2, at[1], item)
+                               : remote_write_sample(at + 2, at[1], &item->sample)) {
             items->at = at + 2 + at[1];
             return true;
         }
         return remote_write_item_fail(items);
     }
+    if (items->is_version2)
+        return remote_write2_item_slow(items, item);
+    item->start_t_ms = 0;
     return remote_write_item_slow(items, item);
 }
 

@@ -27,6 +27,7 @@ enum {
     HISTOGRAM_RESET_HINT = 14,
     HISTOGRAM_TIMESTAMP = 15,
     HISTOGRAM_CUSTOM_VALUES = 16,
+    HISTOGRAM_START_TIMESTAMP = 17, /* 2.0 */
     HISTOGRAM_FIELD_COUNT,
     SPAN_OFFSET = 1,
     SPAN_LENGTH = 2,
@@ -50,6 +51,7 @@ static const uint8_t histogram_types[HISTOGRAM_FIELD_COUNT] = {
     [HISTOGRAM_RESET_HINT] = WIRE_VARINT,
     [HISTOGRAM_TIMESTAMP] = WIRE_VARINT,
     [HISTOGRAM_CUSTOM_VALUES] = WIRE_FIXED64,
+    [HISTOGRAM_START_TIMESTAMP] = WIRE_VARINT,
 };
 
 /* The repeated fields of one histogram: how many were counted, where they go. */
@@ -211,6 +213,9 @@ static void histogram_fill_single(struct remote_write_histogram *out,
         break;
     case HISTOGRAM_TIMESTAMP:
         out->t_ms = (int64_t)field->value;
+        break;
+    case HISTOGRAM_START_TIMESTAMP:
+        out->start_t_ms = (int64_t)field->value;
         break;
     default:
         break;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remote write 1.0 by hand: protobuf and snappy (literals only), and a sender that remembers what
-was acknowledged."""
+"""Remote write 1.0 and 2.0 by hand: protobuf, snappy and zstd (literals only), and a sender that
+remembers what was acknowledged."""
 
 import http.client
 import struct
@@ -10,6 +10,12 @@ HEADERS = {
     "Content-Encoding": "snappy",
     "X-Prometheus-Remote-Write-Version": "0.1.0",
     "User-Agent": "narthex-e2e",
+}
+
+
+HEADERS2 = {
+    "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+    "X-Prometheus-Remote-Write-Version": "2.0.0",
 }
 
 
@@ -47,6 +53,62 @@ def series(labels, samples):
     pairs = sorted(labels.items()) if isinstance(labels, dict) else labels
     return field(1, b"".join(label(n, v) for n, v in pairs) + b"".join(
         sample(t, v) for t, v in samples))
+
+
+def number(field_number, n):
+    """A varint field."""
+    return varint(field_number << 3) + varint(n)
+
+
+def double(field_number, value):
+    return varint(field_number << 3 | 1) + struct.pack("<d", value)
+
+
+class Request2:
+    """A request of remote write 2.0 under construction: its table of symbols and its series."""
+
+    def __init__(self):
+        self.texts, self.body = {b"": 0}, b""
+
+    def ref(self, text):
+        text = text if isinstance(text, bytes) else text.encode()
+        return self.texts.setdefault(text, len(self.texts))
+
+    def refs(self, labels):
+        pairs = sorted(labels.items()) if isinstance(labels, dict) else labels
+        return field(1, b"".join(varint(self.ref(n)) + varint(self.ref(v)) for n, v in pairs))
+
+    def sample(self, t_ms, value, start_ms=0):
+        return field(2, double(1, value) + number(2, t_ms) + (number(3, start_ms) if start_ms else b""))
+
+    def exemplar(self, labels, value, t_ms):
+        return field(4, self.refs(labels) + double(2, value) + number(3, t_ms))
+
+    def metadata(self, kind, text="", unit=""):
+        return field(5, number(1, kind) + number(3, self.ref(text)) + number(4, self.ref(unit)))
+
+    def series(self, labels, samples=(), more=b""):
+        """samples: (ms, value[, start ms]); more: encoded fields."""
+        self.body += field(5, self.refs(labels) + b"".join(self.sample(*s) for s in samples) + more)
+        return self
+
+    def symbols(self):
+        return b"".join(field(4, text) for text in self.texts)
+
+    def message(self):
+        return self.symbols() + self.body
+
+
+def zstd(data, declares=True):
+    """One frame of blocks that are not compressed."""
+    if declares:
+        out = bytearray(b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", len(data)))
+    else:
+        out = bytearray(b"\x28\xb5\x2f\xfd\x00\x38")  # a window of 128 KiB
+    blocks = [data[at:at + 65536] for at in range(0, len(data), 65536)] or [b""]
+    for n, block in enumerate(blocks):
+        out += struct.pack("<I", len(block) << 3 | (n + 1 == len(blocks)))[:3] + block
+    return bytes(out)
 
 
 def snappy(data):
@@ -90,9 +152,21 @@ class Sender:
 
     def __init__(self, port, timeout=30):
         self.port, self.timeout, self.connection = port, timeout, None
+        self.answer_headers = {}
 
     def send(self, message, headers=None, path="/api/v1/write"):
         return self.send_raw(snappy(message), headers, path)
+
+    def send2(self, request, headers=None):
+        """A Request2, or the bytes of one."""
+        message = request if isinstance(request, bytes) else request.message()
+        return self.send_raw(snappy(message), dict(HEADERS2, **(headers or {})))
+
+    def written(self):
+        """What the last answer said was written: samples, histograms, exemplars; None: nothing."""
+        names = [f"X-Prometheus-Remote-Write-{what}-Written" for what in ("Samples", "Histograms", "Exemplars")]
+        found = [self.answer_headers.get(name) for name in names]
+        return None if found == [None] * 3 else tuple(int(text) for text in found)
 
     def send_raw(self, body, headers=None, path="/api/v1/write"):
         if self.connection is None:
@@ -101,6 +175,7 @@ class Sender:
         try:
             self.connection.request("POST", path, body, dict(HEADERS, **(headers or {})))
             response = self.connection.getresponse()
+            self.answer_headers = response.headers
             text = response.read().decode("utf-8", "replace")
         except BaseException:
             self.close()

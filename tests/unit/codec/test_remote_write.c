@@ -93,7 +93,7 @@ static struct remote_write_histogram make_histogram(struct gen *gen, struct aren
         h.i.positive_deltas = make_deltas(gen, arena, h.positive_count);
         h.i.negative_deltas = make_deltas(gen, arena, h.negative_count);
     }
-    return (struct remote_write_histogram){h, gen_between(gen, -1000, 2000000000000)};
+    return (struct remote_write_histogram){.h = h, .t_ms = gen_between(gen, -1000, 2000000000000)};
 }
 
 static void make_series(struct gen *gen, struct arena *arena, struct buf *out)
