@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "main/check.h"
+#include "main/export.h"
 #include "main/flags.h"
 #include "main/import.h"
 #include "main/server.h"
@@ -19,6 +20,7 @@ static const char usage[] =
     "  check config FILE...     check Prometheus configuration files\n"
     "  import prometheus DIR    history of a Prometheus data directory\n"
     "  import openmetrics FILE  history from OpenMetrics text with timestamps\n"
+    "  export prometheus OUT    samples of a data directory as blocks of Prometheus\n"
     "  tsdb dump DIR            all samples of a data directory as text\n"
     "  help [configuration]     this text, or all settings in Markdown\n"
     "  --version                version and revision\n";
@@ -57,6 +59,8 @@ int main(int argc, char **argv)
         return check_main(argc - 1, argv + 1);
     if (strcmp(command, "import") == 0)
         return import_main(argc - 1, argv + 1);
+    if (strcmp(command, "export") == 0)
+        return export_main(argc - 1, argv + 1);
     if (strcmp(command, "tsdb") == 0)
         return tool_tsdb_main(argc - 1, argv + 1);
     if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0 ||

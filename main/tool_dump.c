@@ -63,15 +63,10 @@ static enum err dump_series(void *owner, struct label_set labels, struct sample_
 enum err tool_tsdb_dump(struct tool_tsdb *tool, struct err_info *info)
 {
     struct dump dump;
-    const struct tool_walk walk = {.source = db_source(tool->store.db),
-                                   .tenant = tool->tenant,
-                                   .selectors = tool->selectors,
-                                   .selector_count = tool->selector_count,
-                                   .t_min_ms = tool->t_min_ms,
-                                   .t_max_ms = tool->t_max_ms,
-                                   .fn = dump_series,
-                                   .owner = &dump};
+    struct tool_walk walk = tool_select_walk(&tool->select, db_source(tool->store.db));
 
+    walk.fn = dump_series;
+    walk.owner = &dump;
     buf_init(&dump.labels, TEXT_MAX);
     buf_init(&dump.out, TEXT_MAX);
     enum err err = tool_walk(&walk, info);

@@ -5,21 +5,6 @@
 #include <string.h>
 
 #include "main/tool_tsdb_internal.h"
-#include "model/tenant.h"
-#include "promql/parser.h"
-
-#define AT(member) offsetof(struct tool_tsdb, member)
-
-static const struct setting tsdb_setting_table[] = {
-    {"tenant", SETTING_STRING, AT(tenant), .value = TENANT_DEFAULT, .flags = SETTING_FLAG_ONLY,
-     .help = "Tenant whose series are read."},
-    {"match", SETTING_LIST, AT(matches), .flags = SETTING_FLAG_ONLY,
-     .help = "Series selector; may be repeated. Default: all series."},
-    {"min-time", SETTING_INT, AT(t_min_ms), .value = "-9223372036854775808",
-     .flags = SETTING_FLAG_ONLY, .help = "Earliest time, in Unix milliseconds."},
-    {"max-time", SETTING_INT, AT(t_max_ms), .value = "9223372036854775807",
-     .flags = SETTING_FLAG_ONLY, .help = "Latest time, in Unix milliseconds."},
-};
 
 struct tsdb_command {
     const char *name, *help;
@@ -30,23 +15,11 @@ static const struct tsdb_command tsdb_commands[] = {
     {"dump", "all samples as text, as promtool prints them", tool_tsdb_dump},
 };
 
-static enum err parse_matches(struct tool_tsdb *tool, struct err_info *info)
-{
-    enum err err = ERR_OK;
-
-    tool->selectors = ARENA_ARRAY(&tool->arena, struct matcher_list, tool->matches.count);
-    for (uint32_t i = 0; i < tool->matches.count && err == ERR_OK; i++)
-        err =
-            promql_parse_selector(&tool->arena, tool->matches.items[i], &tool->selectors[i], info);
-    tool->selector_count = tool->matches.count;
-    return err;
-}
-
 static int run(struct tool_tsdb *tool, const struct tsdb_command *command)
 {
     const struct tool_store_options options = {.path = tool->dir};
     struct err_info info = {{0}}, close_info = {{0}};
-    enum err err = parse_matches(tool, &info);
+    enum err err = tool_select_parse(&tool->select, &info);
 
     if (err == ERR_OK)
         err = tool_store_open(&tool->store, &options, &info);
@@ -56,6 +29,7 @@ static int run(struct tool_tsdb *tool, const struct tsdb_command *command)
         if (err == ERR_OK && close_err != ERR_OK)
             err = err_set(&info, close_err, "%s", close_info.message);
     }
+    tool_select_fini(&tool->select);
     if (err == ERR_OK)
         return 0;
     fprintf(stderr, "narthex tsdb %s: %s\n", command->name, err_message(err, &info));
@@ -83,14 +57,15 @@ int tool_tsdb_main(int argc, char **argv)
     struct settings settings;
     struct settings_args args;
     struct err_info info = {{0}};
+    struct arena arena;
     int status = 2;
 
-    arena_init(&tool.arena, NULL, 0);
-    settings_init(&settings, &tool.arena);
-    settings_add(&settings, tsdb_setting_table, COUNT_OF(tsdb_setting_table), &tool);
+    arena_init(&arena, NULL, 0);
+    settings_init(&settings, &arena);
+    settings_add(&settings, tool_select_setting_table, tool_select_setting_count, &tool.select);
     if (settings_parse_flags(&settings, argc - 1, argv + 1, &args, &info) != ERR_OK) {
         fprintf(stderr, "narthex tsdb: %s\n", info.message);
-        arena_fini(&tool.arena);
+        arena_fini(&arena);
         return 2;
     }
     for (size_t i = 0; args.count == 2 && i < COUNT_OF(tsdb_commands); i++)
@@ -103,6 +78,6 @@ int tool_tsdb_main(int argc, char **argv)
         tool.dir = args.items[1];
         status = run(&tool, command);
     }
-    arena_fini(&tool.arena);
+    arena_fini(&arena);
     return status;
 }

@@ -47,6 +47,27 @@ enum err prom_chunk_file_get(struct slice file, uint64_t offset, struct prom_chu
     return ERR_OK;
 }
 
+void prom_chunk_file_put_header(struct buf *out)
+{
+    uint8_t header[HEADER_SIZE] = {0};
+
+    endian_put_u32be(header, SEGMENT_MAGIC);
+    header[VERSION_PLACE] = 1;
+    buf_add(out, header, sizeof(header));
+}
+
+void prom_chunk_file_put(struct buf *out, const struct prom_chunk *chunk)
+{
+    uint8_t length[VARINT_SIZE_MAX], crc[4];
+
+    buf_add(out, length, varint_put_u64(length, chunk->data.len));
+    buf_add(out, &chunk->encoding, 1);
+    buf_add_slice(out, chunk->data);
+    endian_put_u32be(crc,
+                     crc32c(crc32c(0, &chunk->encoding, 1), chunk->data.data, chunk->data.len));
+    buf_add(out, crc, sizeof(crc));
+}
+
 void prom_head_chunk_iter_init(struct prom_head_chunk_iter *iter, struct slice file)
 {
     *iter = (struct prom_head_chunk_iter){.file = file, .at = HEADER_SIZE};

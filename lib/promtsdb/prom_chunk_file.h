@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
 
@@ -29,6 +30,10 @@ enum err prom_chunk_file_check(struct slice file, struct err_info *info) MUST_US
  */
 enum err prom_chunk_file_get(struct slice file, uint64_t offset, struct prom_chunk *chunk,
                              struct err_info *info) MUST_USE;
+
+/* Appends the header of a segment, and a chunk: what a segment of a block is made of. */
+void prom_chunk_file_put_header(struct buf *out);
+void prom_chunk_file_put(struct buf *out, const struct prom_chunk *chunk);
 
 struct prom_head_chunk {
     uint64_t series_ref;

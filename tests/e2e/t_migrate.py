@@ -7,8 +7,9 @@ import subprocess
 import time
 
 import tsdb_load
-from harness import PROJECT, check, check_equal, wait_for
+from harness import PROJECT, check, check_equal, request, wait_for
 from registry import test
+from remote_write import field, snappy, varint
 
 GOLDEN = os.path.join(PROJECT, "tests/golden/promtsdb")
 
@@ -19,6 +20,12 @@ def run(env, *arguments, status=0):
     errors = done.stderr.decode("utf-8", "replace")
     check(done.returncode == status, f"narthex {arguments}: status {done.returncode}\n{errors[-3000:]}")
     return done.stdout.decode("utf-8", "replace"), errors
+
+
+def promtool_dump(env, data):
+    done = subprocess.run([env.peer("promtool"), "tsdb", "dump", data], check=True,
+                          capture_output=True, timeout=100)
+    return done.stdout.decode("utf-8").splitlines()
 
 
 def dump_of(env, data):
@@ -104,8 +111,7 @@ def import_of_openmetrics(env):
     subprocess.run([env.peer("promtool"), "tsdb", "create-blocks-from", "openmetrics", path,
                     promtool_out], check=True, capture_output=True, timeout=60)
     os.makedirs(os.path.join(promtool_out, "wal"))  # promtool's dump asks for one
-    want = subprocess.run([env.peer("promtool"), "tsdb", "dump", promtool_out], check=True,
-                          capture_output=True, timeout=60).stdout.decode().splitlines()
+    want = promtool_dump(env, promtool_out)
     # promtool leaves out what is older than the line before of its series; we do not.
     late = '{__name__="temperature_celsius", room="é"} NaN 1699999980000'
     check_equal(sorted(want + [late]), sorted(dump_of(env, data)), "promtool's blocks and ours")
@@ -148,14 +154,106 @@ def run_and_kill(env):
     return server
 
 
-@test(seconds=100, narthex_only=True)
-def import_of_killed_prometheus(env):
+QUERIES = [
+    "count by (__name__) ({__name__=~'.+'})",
+    "sum by (job, n) (rate(load_counter[10s]))",
+    "count_over_time(load_odd[1m])",
+    "max_over_time(load_decimal[20s])",
+    "histogram_quantile(0.9, rate(load_histogram{kind!='gauge'}[8s]))",
+    "histogram_count(load_histogram)",
+    "load_histogram",
+    "sum(increase(prometheus_http_requests_total[15s]))",
+    "load_late_only",
+]
+
+
+def snappy_decode(data):
+    """The block format, copies too."""
+    at, out, size, shift = 0, bytearray(), 0, 0
+    while True:
+        size |= (data[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 0x80:
+            break
+    while at < len(data):
+        tag, at = data[at], at + 1
+        if tag & 3 == 0:
+            length = tag >> 2
+            if length >= 60:
+                extra = length - 59
+                length = int.from_bytes(data[at:at + extra], "little")
+                at += extra
+            out += data[at:at + length + 1]
+            at += length + 1
+            continue
+        if tag & 3 == 1:
+            length, offset = 4 + (tag >> 2 & 7), (tag >> 5) << 8 | data[at]
+            at += 1
+        else:
+            width = 2 if tag & 3 == 2 else 4
+            length, offset = 1 + (tag >> 2), int.from_bytes(data[at:at + width], "little")
+            at += width
+        for _ in range(length):
+            out.append(out[-offset])
+    check_equal(size, len(out), "snappy")
+    return bytes(out)
+
+
+def remote_read(server, names, start_ms, end_ms):
+    """The answer's bytes: every series of these metrics with the bits of every sample."""
+    matcher = field(3, varint(1 << 3) + varint(2) + field(2, b"__name__") + field(3, names.encode()))
+    query = field(1, varint(1 << 3) + varint(start_ms) + varint(2 << 3) + varint(end_ms) + matcher)
+    answer = request(server.port, "POST", "/api/v1/read", snappy(query), {
+        "Content-Type": "application/x-protobuf", "Content-Encoding": "snappy",
+        "X-Prometheus-Remote-Read-Version": "0.1.0"})
+    check_equal(200, answer.status, f"remote read: {answer}")
+    return snappy_decode(answer.body)
+
+
+def compare_servers(want, got, end):
+    """Both are Prometheus: the same answers, and the same bits."""
+    for query in QUERIES:
+        for at in (end, end - 4, end - 9):
+            a, b = want.query(query, at), got.query(query, at)
+            order = lambda series: sorted(series["metric"].items())  # noqa: E731
+            a["result"].sort(key=order)
+            b["result"].sort(key=order)
+            check_equal(a, b, f"{query} at {at}")
+        check(want.query(query, end)["result"], f"{query}: no answer")
+    names = "load_(counter|decimal|odd|late_only|ü)"
+    span = int(end * 1000) - 3600000, int(end * 1000) + 1000
+    a, b = remote_read(want, names, *span), remote_read(got, names, *span)
+    check(len(a) > 5000, f"remote read gave only {len(a)} bytes")
+    check(a == b, "remote read: other bits")
+
+
+@test(seconds=150, narthex_only=True)
+def move_in_and_out_of_killed_prometheus(env):
     peer = run_and_kill(env)
-    data = os.path.join(env.folder("import"), "data")
+    end = time.time()
+    folder = env.folder("moved")
+    data, exported = os.path.join(folder, "data"), os.path.join(folder, "exported")
+    for name in ("chunks_head", "wal", "wbl"):
+        check(os.path.isdir(os.path.join(peer.data, name)), f"no {name}")
+    want = promtool_dump(env, peer.data)
+    check(len(want) > 10000, f"only {len(want)} samples")
     out, errors = run(env, "import", "prometheus", peer.data, f"--storage.path={data}")
     check("faults" not in out, out + errors)
-    # Read by Prometheus itself: what promtool leaves out, and late samples in head chunks, count.
-    want = subprocess.run([env.peer("promtool"), "tsdb", "dump", peer.data], check=True,
-                          capture_output=True, timeout=100).stdout.decode().splitlines()
     compare_dumps(want, dump_of(env, data))
-    check(len(want) > 10000, f"only {len(want)} samples")
+    run(env, "export", "prometheus", exported, f"--storage.path={data}", "--block-duration=2h")
+    os.makedirs(os.path.join(exported, "wal"))  # promtool's dump asks for one
+    check_equal(sorted(want), sorted(promtool_dump(env, exported)), "promtool of what was exported")
+    subprocess.run([env.peer("promtool"), "tsdb", "analyze", exported], check=True,
+                   capture_output=True, timeout=60)
+    # What a Prometheus says of its own directory, and another one of the exported one.
+    peer.set_config("global: {scrape_interval: 1h}")
+    peer.start()
+    other = env.prometheus(flags=["--storage.tsdb.retention.time=100y"], data=exported).start()
+    compare_servers(peer, other, end)
+    # A part of it: one metric, for two seconds.
+    part = os.path.join(folder, "part")
+    run(env, "export", "prometheus", part, f"--storage.path={data}", "--match=load_counter",
+        f"--min-time={int(end * 1000) - 4000}", f"--max-time={int(end * 1000) - 2000}")
+    os.makedirs(os.path.join(part, "wal"))
+    lines = promtool_dump(env, part)
+    check(0 < len(lines) < 100 and all("load_counter" in line for line in lines), f"{lines[:3]}")
