@@ -42,6 +42,11 @@ bool block_chunk_needs_arena(uint8_t encoding)
 
 /* ---- writing ---- */
 
+struct chunk_shape {
+    uint64_t step; /* between all neighbours; 0: there is none */
+    bool has_starts;
+};
+
 static void put_uint(struct buf *out, uint64_t v)
 {
     char *at = buf_reserve(out, VARINT_SIZE_MAX);
@@ -99,9 +104,20 @@ static void put_size_before(struct buf *out, size_t start)
     out->len += width;
 }
 
+/* The step between all neighbours; 0 if there is no such one. Times of a single sample have any. */
+static uint64_t common_step(const int64_t *t_ms, uint32_t count)
+{
+    const uint64_t step = count == 1 ? 1 : (uint64_t)t_ms[1] - (uint64_t)t_ms[0];
+
+    for (uint32_t i = 2; i < count; i++)
+        if ((uint64_t)t_ms[i] - (uint64_t)t_ms[i - 1] != step)
+            return 0;
+    return step;
+}
+
 /* A frame from sample `at` on; returns how many samples it takes. */
 static uint32_t put_frame(struct buf *out, const struct block_chunk_samples *samples, uint32_t at,
-                          bool has_starts)
+                          const struct chunk_shape *shape)
 {
     const bool is_float = samples->kind == SAMPLE_FLOAT;
     const int64_t *t_ms = samples->t_ms + at;
@@ -112,11 +128,13 @@ static uint32_t put_frame(struct buf *out, const struct block_chunk_samples *sam
         count = block_histogram_run(samples->histograms + at, count);
     else if (count > BLOCK_FRAME_COUNT_MAX)
         count = BLOCK_FRAME_COUNT_MAX;
-    put_uint(out, (uint64_t)t_ms[0] - (uint64_t)samples->t_ms[0]);
     if (!is_float)
         buf_add_byte(out, (char)(count - 1));
-    put_times(out, t_ms, count);
-    if (has_starts)
+    if (shape->step == 0) {
+        put_uint(out, (uint64_t)t_ms[0] - (uint64_t)samples->t_ms[0]);
+        put_times(out, t_ms, count);
+    }
+    if (shape->has_starts)
         put_starts(out, t_ms, samples->start_t_ms + at, count);
     if (is_float)
         put_floats(out, samples->v + at, count);
@@ -132,10 +150,13 @@ void block_chunk_encode(struct buf *out, const struct block_chunk_samples *sampl
 
     ASSERT(samples->count > 0);
     ASSERT(samples->count <= BLOCK_CHUNK_COUNT_MAX);
+    const struct chunk_shape shape = {.step = common_step(samples->t_ms, samples->count),
+                                      .has_starts = (encoding & BLOCK_CHUNK_STARTS) != 0};
     buf_add_byte(out, (char)encoding);
     put_uint(out, samples->count);
+    put_uint(out, shape.step);
     for (uint32_t at = 0; at < samples->count;)
-        at += put_frame(out, samples, at, (encoding & BLOCK_CHUNK_STARTS) != 0);
+        at += put_frame(out, samples, at, &shape);
 }
 
 /* ---- reading ---- */
@@ -155,7 +176,12 @@ void block_chunk_open(struct block_chunk_reader *reader, struct slice bytes, int
         return;
     }
     bytes = slice_skip(bytes, 1);
-    if (!varint_take_u64(&bytes, &count) || count == 0 || count > BLOCK_CHUNK_COUNT_MAX)
+    if (!varint_take_u64(&bytes, &count) || count == 0 || count > BLOCK_CHUNK_COUNT_MAX ||
+        !varint_take_u64(&bytes, &reader->step))
+        return;
+    /* The last time is one of an int64. */
+    if (reader->step != 0 &&
+        ((uint64_t)INT64_MAX - (uint64_t)first_t_ms) / reader->step < count - 1)
         return;
     ASSERT(arena != NULL || !block_chunk_needs_arena(reader->encoding));
     reader->err = ERR_OK;
@@ -181,8 +207,6 @@ static bool take_frame(const struct block_chunk_reader *reader, struct slice *re
         return false;
     frame->body = slice_of(rest->data, (size_t)size);
     *rest = slice_skip(*rest, (size_t)size);
-    if (!varint_take_u64(&frame->body, &ahead))
-        return false;
     frame->count = left < BLOCK_FRAME_COUNT_MAX ? left : BLOCK_FRAME_COUNT_MAX;
     if ((reader->encoding & ENCODING_MASK) != BLOCK_CHUNK_FLOAT) {
         if (frame->body.len == 0 || (uint8_t)frame->body.data[0] >= frame->count)
@@ -190,15 +214,24 @@ static bool take_frame(const struct block_chunk_reader *reader, struct slice *re
         frame->count = (uint32_t)(uint8_t)frame->body.data[0] + 1;
         frame->body = slice_skip(frame->body, 1);
     }
+    if (reader->step != 0)
+        ahead = reader->step * reader->read_count;
+    else if (!varint_take_u64(&frame->body, &ahead))
+        return false;
     frame->t_ms = (int64_t)((uint64_t)reader->first_t_ms + ahead);
     return reader->read_count == 0 ? ahead == 0 : frame->t_ms > reader->last_t_ms;
 }
 
-static bool take_times(struct frame_head *frame, int64_t *t_ms)
+static bool take_times(struct frame_head *frame, uint64_t step, int64_t *t_ms)
 {
     uint64_t column[BLOCK_FRAME_COUNT_MAX];
     bool rises = true;
 
+    if (step != 0) {
+        for (uint32_t i = 0; i < frame->count; i++)
+            t_ms[i] = (int64_t)((uint64_t)frame->t_ms + step * i);
+        return true;
+    }
     if (!block_ints_take(&frame->body, column, frame->count) || column[0] != 0)
         return false;
     for (uint32_t i = 0; i < frame->count; i++)
@@ -232,7 +265,7 @@ static enum err take_columns(struct block_chunk_reader *reader, struct frame_hea
     columns->start_t_ms = NULL;
     columns->kind = encoding == BLOCK_CHUNK_FLOAT ? SAMPLE_FLOAT : SAMPLE_HISTOGRAM;
     columns->count = frame->count;
-    if (!take_times(frame, columns->t_ms))
+    if (!take_times(frame, reader->step, columns->t_ms))
         return ERR_CORRUPT;
     if (block_chunk_needs_arena(reader->encoding))
         arena_reset(reader->arena);

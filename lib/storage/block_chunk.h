@@ -4,17 +4,18 @@
 /* The value of one chunk in data.sst: up to 1,024 samples of one kind in frames of at most 128,
  * each frame readable alone, its times and values in columns.
  *
- *   chunk:  encoding:u8 | count:uvarint | frame ...
- *   frame:  size:uvarint (of what follows) | t0 - chunk's first:uvarint |
- *           (histograms: samples - 1:u8) | times:ints | (STARTS: starts:ints) | values
+ *   chunk:  encoding:u8 | count:uvarint | step:uvarint | frame ...
+ *   frame:  size:uvarint (of what follows) | (histograms: samples - 1:u8) |
+ *           (step 0: t0 - chunk's first:uvarint | times:ints) | (STARTS: starts:ints) | values
  *   times:  t - t0 of each          starts: t - start time of each; the time itself for none
  *   values: floats | histograms of one layout
  *
- * The chunk's first time is not in it: it is in the key. A frame of floats has 128 samples, the
- * last one fewer; histograms begin a new frame where their layout changes. Columns are those of
- * block_ints.h, block_floats.h and block_histogram.h. Encodings are numbered for good; 0 is none.
- * Decoding returns exactly the bits that went in, NaN payloads included. docs/formats/block.md has
- * the bytes of an example.
+ * A step other than 0 is the one between all neighbours: then frames have no times. The chunk's
+ * first time is not in it: it is in the key. A frame of floats has 128 samples, the last one fewer;
+ * histograms begin a new frame where their layout changes. Columns are those of block_ints.h,
+ * block_floats.h and block_histogram.h. Encodings are numbered for good; 0 is none. Decoding
+ * returns exactly the bits that went in, NaN payloads included. docs/formats/block.md has the bytes
+ * of an example.
  *
  * Ownership: a reader borrows the bytes. Threads: plain values. */
 
@@ -65,6 +66,7 @@ struct block_chunk_reader {
     struct slice rest;
     struct arena *arena; /* borrowed */
     uint8_t encoding;
+    uint64_t step;
     int64_t first_t_ms; /* of the chunk */
     int64_t last_t_ms;  /* of what was read */
     uint32_t count, read_count;

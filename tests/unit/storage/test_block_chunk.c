@@ -99,11 +99,11 @@ static void test_golden(void **state)
     /* docs/formats/block.md works these bytes out. */
     static const struct sample samples[] = {{1000, 5}, {1015, 7}, {1031, 7}};
     static const uint8_t want[] = {
-        0x01, 0x03,                   /* FLOAT, 3 samples */
+        0x01, 0x03, 0x00,             /* FLOAT, 3 samples, no common step */
         0x0b,                         /* frame of 11 bytes */
         0x00,                         /* first time + 0 */
         0x02, 0x00, 0x05, 0xe0, 0x7d, /* times: 0 + (0, 15, 31), 5 bits each */
-        0x02, 0x02, 0x0a, 0x02, 0x28, /* INT: 5 + (0, 2, 2), 2 bits each */
+        0x07, 0x01, 0x01, 0x0a, 0x04, /* whole numbers, runs: 5 and step 2; the third repeats */
     };
     struct buf out;
 
@@ -347,18 +347,17 @@ static void test_golden_histogram(void **state)
     static const int64_t start_t_ms[] = {500, 500, 500};
     static const uint8_t want[] = {
         0x82, 0x03,                   /* integer histograms, with start times; 3 of them */
-        0x33,                         /* a frame of 51 bytes */
-        0x00, 0x02,                   /* first time + 0, 3 samples */
-        0x01, 0x00, 0xd0, 0x0f,       /* times: 0 and steps of 1000 */
+        0xe8, 0x07,                   /* steps of 1000 */
+        0x28, 0x02,                   /* a frame of 40 bytes, 3 samples */
         0x01, 0xe8, 0x07, 0xd0, 0x0f, /* t - start: 500 and steps of 1000 */
-        0x06, 0,    0,    0,    0,    0, 0, 0,    0, /* schema 3, zero threshold 0 */
+        0x06, 0,    0,    0,    0,    0, 0, 0, 0, /* schema 3, zero threshold 0 */
         0x01, 0x04, 0x02, 0x00, 0x00, /* a positive span (2, 2), no negative, no bounds */
         0x02, 0x02, 0x01, 0x06,       /* hints 1, 2, 2: 1 + (0, 1, 1) */
-        0x00, 0,    0,    0,    0,    0, 0, 0xe0, 0x3f, /* sums: 0.5 */
-        0x01, 0x06, 0x02,                               /* counts: 3 and steps of 1 */
-        0x00, 0x00,                                     /* zero counts: 0 */
-        0x02, 0x02, 0x01, 0x06,                         /* first bucket: 1, 2, 2 */
-        0x02, 0x04, 0x01, 0x04,                         /* second bucket: 2, 2, 3 */
+        0x20, 0x01, 0x0a,             /* sums: 5 over 10^1 */
+        0x01, 0x06, 0x02,             /* counts: 3 and steps of 1 */
+        0x00, 0x00,                   /* zero counts: 0 */
+        0x02, 0x02, 0x01, 0x06,       /* first bucket: 1, 2, 2 */
+        0x02, 0x04, 0x01, 0x04,       /* second bucket: 2, 2, 3 */
     };
     const struct histogram *list[3];
     struct histogram items[3];
@@ -397,9 +396,9 @@ static void test_refusals(void **state)
     check_err(ERR_CORRUPT, reader.err);
     block_chunk_open(&reader, slice_of("\x04\x01", 2), 0, NULL);
     check_err(ERR_VERSION, reader.err);
-    block_chunk_open(&reader, slice_of("\x01\x00", 2), 0, NULL);
+    block_chunk_open(&reader, slice_of("\x01\x00\x01", 3), 0, NULL);
     check_err(ERR_CORRUPT, reader.err);
-    block_chunk_open(&reader, slice_of("\x01\x81\x08", 3), 0, NULL); /* 1,025 samples */
+    block_chunk_open(&reader, slice_of("\x01\x81\x08\x00", 4), 0, NULL); /* 1,025 samples */
     check_err(ERR_CORRUPT, reader.err);
 }
 
