@@ -50,7 +50,6 @@ struct append_options {
     XX(TOO_NEW, false, "too_new", "too far in the future")                                         \
     XX(BAD_LABELS, false, "bad_labels", "invalid labels")                                          \
     XX(BAD_HISTOGRAM, false, "bad_histogram", "invalid native histogram")                          \
-    XX(HISTOGRAMS_OFF, false, "histograms_off", "native histograms are not stored yet")            \
     XX(EXEMPLARS_OFF, false, "exemplars_off", "exemplars are not stored yet")                      \
     XX(METADATA_OFF, false, "metadata_off", "metadata is not stored yet")                          \
     XX(LIMIT, false, "limit", "limit exceeded")                                                    \

@@ -130,6 +130,7 @@ void checkpoint_put_series(struct buf *buf, const struct checkpoint_series *seri
         put_u64(buf, series->labels[i]);
     put_u64(buf, varint_zigzag(series->t_ms));
     buf_add(buf, &series->v_bits, sizeof(series->v_bits));
+    put_u64(buf, series->newest_kind);
     put_text(buf, series->open);
     put_u64(buf, series->chunk_count);
     put_u64(buf, series->late_count);
@@ -243,6 +244,7 @@ static enum err read_series(struct reader *r, const struct checkpoint_visitor *v
         return ERR_CORRUPT;
     series.v_bits = endian_get_u64le(r->rest.data);
     r->rest = slice_skip(r->rest, sizeof(series.v_bits));
+    series.newest_kind = (unsigned)get_u64(r, "kind of the newest", CHECKPOINT_NEWEST_KIND_MAX);
     series.open = get_bytes(r, "open chunk");
     series.chunk_count = (uint32_t)get_u64(r, "chunk count", UINT32_MAX);
     series.late_count = (uint32_t)get_u64(r, "count of chunks out of order", UINT32_MAX);

@@ -26,6 +26,7 @@ enum {
     CHECKPOINT_FRAME_HEADER_SIZE = 8,
     CHECKPOINT_FRAME_SIZE_MAX = 256 << 20,
     CHECKPOINT_LABELS_MAX = 4096,
+    CHECKPOINT_NEWEST_KIND_MAX = 2,
 };
 
 struct checkpoint_header {
@@ -85,6 +86,7 @@ struct checkpoint_series {
     uint32_t label_count;
     int64_t t_ms; /* newest, and its value's bits */
     uint64_t v_bits;
+    unsigned newest_kind; /* 0: float, 1: integer histogram, 2: float histogram */
     uint32_t chunk_count; /* sealed */
     uint32_t late_count;  /* of samples out of order */
     struct slice open;    /* empty: none */

@@ -61,12 +61,12 @@ static double read_t_max_seconds(const void *metrics)
     return read_t_max(metrics) / 1000;
 }
 
-static uint64_t head_chunk_bytes(const struct head *head)
+static uint64_t head_chunks_size(const struct head *head)
 {
     struct chunk_pool_stats pool;
 
     chunk_pool_get_stats(head->chunks, &pool);
-    return pool.size_bytes;
+    return pool.size_bytes + atomic_load(&head->wide_bytes);
 }
 
 static uint64_t head_index_bytes(const struct head *head)
@@ -82,13 +82,13 @@ static uint64_t head_memory_bytes(const struct head *head)
 {
     const uint64_t slabs = (atomic_load(&head->slot_end) + HEAD_SLAB_SLOTS - 1) / HEAD_SLAB_SLOTS;
 
-    return head_chunk_bytes(head) + head_index_bytes(head) + slabs * sizeof(struct head_slab) +
+    return head_chunks_size(head) + head_index_bytes(head) + slabs * sizeof(struct head_slab) +
            atomic_load(&head->label_bytes) + atomic_load(&head->ooo_bytes);
 }
 
 static double read_chunk_bytes(const void *metrics)
 {
-    return (double)head_chunk_bytes(head_of_metrics(metrics));
+    return (double)head_chunks_size(head_of_metrics(metrics));
 }
 
 static double read_memory_bytes(const void *metrics)
@@ -128,6 +128,8 @@ static const struct metric_desc head_metric_descs[] = {
      .help = "Maximum timestamp of the head block in seconds."},
     {"prometheus_tsdb_head_samples_appended_total", METRIC_COUNTER, OF(samples_appended),
      .fixed = "type=\"float\"", .help = "Total number of appended samples."},
+    {"prometheus_tsdb_head_samples_appended_total", METRIC_COUNTER, OF(histograms_appended),
+     .fixed = "type=\"histogram\"", .help = "Total number of appended samples."},
     {"prometheus_tsdb_head_series_created_total", METRIC_COUNTER, OF(series_created),
      .help = "Total number of series created in the head."},
     {"prometheus_tsdb_head_series_removed_total", METRIC_COUNTER, OF(series_removed),
@@ -459,7 +461,7 @@ void head_get_stats(struct head *head, struct head_stats *stats)
                                  .t_min_ms = head_t_min(head),
                                  .t_max_ms = atomic_load(&head->t_max_ms),
                                  .memory_bytes = head_memory_bytes(head),
-                                 .chunk_bytes = head_chunk_bytes(head),
+                                 .chunk_bytes = head_chunks_size(head),
                                  .watermark = atomic_load(&head->watermark),
                                  .wal_bytes = wal.written_bytes,
                                  .replay_records = head->replay.records,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/head_apply.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "model/order.h"
 #include "storage/head_ooo.h"
@@ -43,7 +45,15 @@ static bool apply_enter(struct head_apply *apply, uint32_t slot)
     return true;
 }
 
-static bool in_flushed_window(const struct head_apply *apply, int64_t t_ms)
+bool head_apply_enter(struct head_apply *apply, struct head_ref ref)
+{
+    return apply_enter(apply, ref.slot) &&
+           (atomic_load_explicit(&apply->slab->state[head_slab_index(ref.slot)],
+                                 memory_order_relaxed) &
+            ~HEAD_STATE_DYING) == ref.gen;
+}
+
+bool head_apply_is_flushed(const struct head_apply *apply, int64_t t_ms)
 {
     const struct head_options *options = &apply->head->options;
 
@@ -56,6 +66,14 @@ static bool in_flushed_window(const struct head_apply *apply, int64_t t_ms)
     return false;
 }
 
+void head_apply_enter_window(struct head_apply *apply, int64_t t_ms)
+{
+    if (t_ms >= apply->window_min_ms && t_ms < apply->window_end_ms)
+        return;
+    apply->window_min_ms = floor_to(t_ms, apply->head->options.block_range_ms);
+    apply->window_end_ms = apply->window_min_ms + apply->head->options.block_range_ms;
+}
+
 static void apply_append(struct head_apply *apply, struct series_hot *hot,
                          const struct head_entry *entry)
 {
@@ -63,11 +81,8 @@ static void apply_append(struct head_apply *apply, struct series_hot *hot,
     struct head_append append = {
         .t_ms = entry->t_ms, .v_bits = entry->v_bits, .mark_seq = apply->mark_seq};
 
-    if (entry->t_ms < apply->window_min_ms || entry->t_ms >= apply->window_end_ms) {
-        apply->window_min_ms = floor_to(entry->t_ms, head->options.block_range_ms);
-        apply->window_end_ms = apply->window_min_ms + head->options.block_range_ms;
-    }
-    if (apply->replay && in_flushed_window(apply, entry->t_ms)) {
+    head_apply_enter_window(apply, entry->t_ms);
+    if (apply->replay && head_apply_is_flushed(apply, entry->t_ms)) {
         /* It is in a block; what comes later is judged by it all the same. */
         if (hot->count > 0)
             head_chunk_seal(head, hot);
@@ -103,19 +118,26 @@ static enum append_verdict apply_judge(const struct head_apply *apply, const str
     return entry->t_ms < hot->t_ms ? APPEND_OUT_OF_ORDER : APPEND_DUPLICATE;
 }
 
-/* A sample that goes apart. */
-static enum append_verdict apply_late(struct head_apply *apply, uint32_t i,
-                                      const struct head_entry *entry)
+/* Whether the newest in order wins over a float of its time. */
+static bool newest_wins(const struct series_hot *hot, uint64_t v_bits)
+{
+    if (head_chunk_newest(hot) == HEAD_NEWEST_FLOAT)
+        return order_floats(sample_value_from_bits(hot->v_bits), sample_value_from_bits(v_bits)) >
+               0;
+    return hot->v_bits != SAMPLE_STALE_BITS || v_bits == SAMPLE_STALE_BITS;
+}
+
+enum append_verdict head_apply_late(struct head_apply *apply, uint32_t i,
+                                    const struct head_entry *entry)
 {
     const struct series_hot *hot = &apply->slab->hot[i];
     struct head_ooo_append append = {.sample = {entry->t_ms, entry->v_bits, apply->mark_seq}};
     enum head_ooo_end end;
 
-    if (apply->replay && in_flushed_window(apply, entry->t_ms))
+    if (apply->replay && head_apply_is_flushed(apply, entry->t_ms))
         return APPEND_OK;
-    if (entry->t_ms == hot->t_ms && order_floats(sample_value_from_bits(hot->v_bits),
-                                                 sample_value_from_bits(entry->v_bits)) > 0)
-        return APPEND_OK; /* the newest in order wins wherever both are read */
+    if (entry->t_ms == hot->t_ms && newest_wins(hot, entry->v_bits))
+        return APPEND_OK; /* wherever both are read */
     end = head_ooo_append(apply->head, apply->slab, i, &append);
     apply->chunks += append.chunks;
     apply->late_settled += append.dropped;
@@ -141,6 +163,8 @@ static enum append_verdict apply_entry(struct head_apply *apply, const struct he
     if ((state & ~HEAD_STATE_DYING) != entry->ref.gen)
         return APPEND_UNKNOWN_REF;
     hot = &apply->slab->hot[i];
+    if (__builtin_expect((hot->trailing & HEAD_HOT_FLAGS) != 0, 0))
+        return head_apply_float(apply, entry, 0);
     if (apply->replay && apply->seq <= apply->slab_seq) {
         if (entry->t_ms > apply->tenant->t_max_ms && entry->t_ms >= apply->bound_ms)
             apply->tenant->t_max_ms = entry->t_ms;
@@ -150,7 +174,7 @@ static enum append_verdict apply_entry(struct head_apply *apply, const struct he
     if (verdict != APPEND_OK)
         return verdict;
     if (__builtin_expect(is_late, 0))
-        return apply_late(apply, i, entry);
+        return head_apply_late(apply, i, entry);
     if (entry->t_ms > apply->tenant->t_max_ms)
         apply->tenant->t_max_ms = entry->t_ms;
     apply_append(apply, hot, entry);
@@ -193,6 +217,20 @@ static void apply_note_left_out(const struct head_apply *apply, enum append_verd
     result->left_out = txn->left_out;
 }
 
+/* Counts a verdict. */
+static void apply_note(struct head_apply *apply, const struct head_entry *entry,
+                       enum append_verdict verdict)
+{
+    if (apply->counts[verdict]++ == 0)
+        apply->first[verdict] = *entry;
+    if (__builtin_expect(verdict != APPEND_OK, 0) && apply->left_out_of != NULL)
+        apply_note_left_out(apply, verdict);
+    apply->item++;
+    if (verdict == APPEND_UNKNOWN_REF && apply->replay && entry->ref.gen > apply->head->gen_next &&
+        entry->ref.gen <= HEAD_GEN_MAX)
+        apply->head->gen_next = entry->ref.gen;
+}
+
 /* One batch. What it touches was asked for when it was decoded; the ends of chunks are asked for
  * when their slab is locked, a run at a time. */
 static void apply_batch(struct head_apply *apply, const struct head_entry *entries, unsigned count)
@@ -209,14 +247,19 @@ static void apply_batch(struct head_apply *apply, const struct head_entry *entri
                 __builtin_prefetch(append_place(apply, &entries[k]), 1);
             }
         verdict = apply_entry(apply, &entries[i]);
-        if (apply->counts[verdict]++ == 0)
-            apply->first[verdict] = entries[i];
-        if (__builtin_expect(verdict != APPEND_OK, 0) && apply->left_out_of != NULL)
-            apply_note_left_out(apply, verdict);
-        apply->item++;
-        if (verdict == APPEND_UNKNOWN_REF && apply->replay &&
-            entries[i].ref.gen > apply->head->gen_next && entries[i].ref.gen <= HEAD_GEN_MAX)
-            apply->head->gen_next = entries[i].ref.gen;
+        apply_note(apply, &entries[i], verdict);
+    }
+}
+
+/* Wide entries, up to a plain one. */
+static void apply_wide_entries(struct head_apply *apply, struct head_record_reader *reader)
+{
+    struct head_wide_entry wide;
+
+    while (head_record_next_wide(reader, &wide)) {
+        const struct head_entry entry = {.ref = wide.ref, .t_ms = wide.t_ms};
+
+        apply_note(apply, &entry, head_apply_wide(apply, &wide));
     }
 }
 
@@ -239,6 +282,10 @@ static void apply_explain(struct head_apply *apply)
         head_txn_explain(result, (enum append_verdict)i, entry->t_ms, labels);
     }
     result->stored[APPEND_FLOAT] += apply->counts[APPEND_OK] + apply->counts[APPEND_DUPLICATE_SAME];
+    for (int kind = 0; kind < APPEND_KIND_COUNT; kind++) {
+        result->stored[kind] += apply->stored[kind];
+        result->stored[APPEND_FLOAT] -= apply->stored[kind];
+    }
     arena_fini(&arena);
 }
 
@@ -282,19 +329,22 @@ enum err head_apply_record(struct head_apply *apply, struct slice payload)
         apply->late_bound_ms = apply->tenant->t_max_ms > HEAD_T_NONE + reader.out_of_order_ms
                                    ? apply->tenant->t_max_ms - reader.out_of_order_ms
                                    : HEAD_T_NONE + 1;
-    for (int i = 0; i < APPEND_VERDICT_COUNT; i++)
-        apply->counts[i] = 0;
+    memset(apply->counts, 0, sizeof(apply->counts));
+    memset(apply->stored, 0, sizeof(apply->stored));
     apply->item = 0;
-    /* While one batch is applied, the memory of the next is on its way. */
-    count = head_record_next(&reader, batches[0]);
-    apply_prefetch_hot(head, batches[0], count);
-    for (unsigned n = 0; count > 0; n++) {
-        const unsigned next = head_record_next(&reader, batches[(n + 1) % 2]);
+    do {
+        /* While one batch is applied, the memory of the next is on its way. */
+        count = head_record_next(&reader, batches[0]);
+        apply_prefetch_hot(head, batches[0], count);
+        for (unsigned n = 0; count > 0; n++) {
+            const unsigned next = head_record_next(&reader, batches[(n + 1) % 2]);
 
-        apply_prefetch_hot(head, batches[(n + 1) % 2], next);
-        apply_batch(apply, batches[n % 2], count);
-        count = next;
-    }
+            apply_prefetch_hot(head, batches[(n + 1) % 2], next);
+            apply_batch(apply, batches[n % 2], count);
+            count = next;
+        }
+        apply_wide_entries(apply, &reader);
+    } while (reader.err == ERR_OK && reader.rest.len > 0);
     apply_unlock(apply);
     if (apply->result != NULL)
         apply_explain(apply);
@@ -322,15 +372,17 @@ void head_apply_publish(struct head_apply *apply)
 {
     struct head *head = apply->head;
 
-    atomic_fetch_add(&head->sample_count,
-                     apply->appended + apply->late_appended - apply->late_settled);
+    const uint64_t in_order = apply->appended + apply->histograms_appended;
+
+    atomic_fetch_add(&head->sample_count, in_order + apply->late_appended - apply->late_settled);
     atomic_fetch_add(&head->chunk_count, apply->chunks);
     metric_add(&head->metrics.chunks_created, apply->chunks);
     if (!apply->replay) {
         metric_add(&head->metrics.samples_appended, apply->appended + apply->late_appended);
         metric_add(&head->metrics.late_appended, apply->late_appended);
+        metric_add(&head->metrics.histograms_appended, apply->histograms_appended);
     }
-    if (apply->appended > 0) {
+    if (in_order > 0) {
         min_store(&head->t_min_ms, apply->t_min_ms);
         min_store(&head->t_min_next_ms, apply->t_min_ms);
     }

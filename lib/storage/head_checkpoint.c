@@ -113,7 +113,7 @@ static void save_chunks(struct buf *buf, const struct head_chunk *newest, uint32
         chunks[--at] = chunk;
     for (uint32_t i = 0; i < count; i++) {
         const struct checkpoint_chunk out = {chunks[i]->t_max_ms, chunks[i]->span_ms,
-                                             slice_of(chunks[i]->bytes, chunks[i]->size)};
+                                             head_chunk_bytes(chunks[i])};
 
         checkpoint_put_chunk(buf, &out);
     }
@@ -128,8 +128,7 @@ struct save_late {
 
 static void save_late_chunk(void *owner, const struct head_chunk *chunk)
 {
-    const struct checkpoint_chunk out = {chunk->t_max_ms, chunk->span_ms,
-                                         slice_of(chunk->bytes, chunk->size)};
+    const struct checkpoint_chunk out = {chunk->t_max_ms, chunk->span_ms, head_chunk_bytes(chunk)};
     struct save_late *late = owner;
 
     checkpoint_put_chunk(late->buf, &out);
@@ -148,7 +147,8 @@ static void save_series(struct saver *saver, const struct head_slab *slab, uint3
                                     .labels = cold->labels,
                                     .label_count = cold->label_count,
                                     .t_ms = hot->t_ms,
-                                    .v_bits = hot->v_bits};
+                                    .v_bits = hot->v_bits,
+                                    .newest_kind = head_chunk_newest(hot)};
 
     if (hot->count > 0)
         out.open = head_chunk_open_bytes(hot);

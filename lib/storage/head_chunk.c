@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/varint.h"
 #include "storage/head_internal.h"
+#include "storage/head_wide.h"
 
 /* The samples of one series: an open chunk whose encoder is spread over struct series_hot, and
  * sealed chunks of exact size. */
@@ -47,11 +48,22 @@ static size_t open_used(const struct series_hot *hot)
     return ((size_t)hot->bit_count + 7) / 8;
 }
 
-/* An empty open chunk; what it held is sealed or dropped. The newest time and value stay. */
+static bool is_wide(const struct series_hot *hot)
+{
+    return (hot->trailing & HEAD_HOT_WIDE) != 0;
+}
+
+/* An empty open chunk; what it held is sealed or dropped. The newest time and value stay, and of
+ * which kind they are. */
 static void open_reset(struct head *head, struct series_hot *hot)
 {
     struct xor_encoder encoder;
 
+    if (__builtin_expect((hot->trailing & HEAD_HOT_FLAGS) != 0, 0)) {
+        if (is_wide(hot))
+            head_wide_reset(head, hot);
+        return;
+    }
     if (hot->open != NULL)
         chunk_pool_put(head->chunks, hot->open, open_size(hot));
     xor_encoder_init(&encoder);
@@ -87,6 +99,8 @@ static bool open_grow(struct head *head, struct series_hot *hot, size_t size_max
 struct slice head_chunk_open_bytes(const struct series_hot *hot)
 {
     ASSERT(hot->count > 0);
+    if (is_wide(hot))
+        return wide_encoder_bytes(head_wide_encoder(hot));
     xor_encoder_finish(hot->open, hot->count);
     return slice_of(hot->open, open_used(hot));
 }
@@ -95,13 +109,41 @@ struct head_chunk *head_chunk_new(struct head *head, uint16_t size)
 {
     struct head_chunk *chunk = chunk_pool_get(head->chunks, sizeof(*chunk) + size);
 
-    chunk->size = size;
+    chunk->units = size;
+    chunk->is_wide = false;
+    return chunk;
+}
+
+struct head_chunk *head_chunk_new_wide(struct head *head, struct slice bytes)
+{
+    const size_t units = (bytes.len + HEAD_CHUNK_UNIT_WIDE - 1) / HEAD_CHUNK_UNIT_WIDE;
+    const size_t size = units * HEAD_CHUNK_UNIT_WIDE;
+    struct head_chunk *chunk;
+
+    ASSERT(bytes.len <= HEAD_CHUNK_SIZE_MAX_WIDE);
+    if (sizeof(*chunk) + size <= CHUNK_POOL_SIZE_MAX) {
+        chunk = chunk_pool_get(head->chunks, sizeof(*chunk) + size);
+    } else {
+        chunk = mem_alloc(sizeof(*chunk) + size);
+        atomic_fetch_add(&head->wide_bytes, sizeof(*chunk) + size);
+    }
+    chunk->units = (uint16_t)units;
+    chunk->is_wide = true;
+    memcpy(chunk->bytes, bytes.data, bytes.len);
+    memset(chunk->bytes + bytes.len, 0, size - bytes.len);
     return chunk;
 }
 
 void head_chunk_free(struct head *head, struct head_chunk *chunk)
 {
-    chunk_pool_put(head->chunks, chunk, sizeof(*chunk) + chunk->size);
+    const size_t size = sizeof(*chunk) + head_chunk_size(chunk);
+
+    if (size <= CHUNK_POOL_SIZE_MAX) {
+        chunk_pool_put(head->chunks, chunk, size);
+        return;
+    }
+    atomic_fetch_sub(&head->wide_bytes, size);
+    mem_free(chunk);
 }
 
 int64_t head_chunk_open_t_min(const struct series_hot *hot)
@@ -110,6 +152,8 @@ int64_t head_chunk_open_t_min(const struct series_hot *hot)
     size_t n;
 
     ASSERT(hot->count > 0);
+    if (is_wide(hot))
+        return wide_encoder_t_min(head_wide_encoder(hot));
     n = varint_get_i64(hot->open + XOR_HEADER_SIZE, hot->open + open_used(hot), &t_ms);
     ASSERT(n > 0);
     return t_ms;
@@ -126,17 +170,25 @@ int64_t head_chunk_oldest(const struct series_hot *hot)
 
 void head_chunk_seal(struct head *head, struct series_hot *hot)
 {
-    const uint16_t size = (uint16_t)open_used(hot);
+    const struct slice bytes = head_chunk_open_bytes(hot);
     const int64_t t_min_ms = head_chunk_open_t_min(hot);
-    struct head_chunk *chunk = head_chunk_new(head, size);
+    struct head_chunk *chunk =
+        is_wide(hot) ? head_chunk_new_wide(head, bytes) : head_chunk_new(head, (uint16_t)bytes.len);
 
     ASSERT((uint64_t)hot->t_ms - (uint64_t)t_min_ms <= UINT32_MAX);
     chunk->prev = hot->sealed;
     chunk->t_max_ms = hot->t_ms;
     chunk->span_ms = (uint32_t)(hot->t_ms - t_min_ms);
     chunk->count = hot->count;
-    memcpy(chunk->bytes, head_chunk_open_bytes(hot).data, size);
+    if (!chunk->is_wide)
+        memcpy(chunk->bytes, bytes.data, bytes.len);
     hot->sealed = chunk;
+    open_reset(head, hot);
+}
+
+void head_chunk_clear(struct head *head, struct series_hot *hot)
+{
+    ASSERT(hot->count == 0);
     open_reset(head, hot);
 }
 
@@ -184,7 +236,7 @@ static void marks_push(struct head *head, struct series_hot *hot)
     hot->marks = marks;
 }
 
-static void marks_note(struct head *head, struct series_hot *hot, uint64_t seq)
+void head_chunk_note(struct head *head, struct series_hot *hot, uint64_t seq)
 {
     if (hot->mark_seq == seq && hot->mark_count < UINT16_MAX) {
         hot->mark_count++;
@@ -215,13 +267,25 @@ uint64_t head_chunk_hidden(const struct series_hot *hot, uint64_t watermark)
     return hidden;
 }
 
+/* A plain float comes behind what was not: an XOR chunk begins. */
+static void leave_wide(struct head *head, struct series_hot *hot)
+{
+    if (hot->count > 0)
+        head_chunk_seal(head, hot);
+    open_reset(head, hot);
+    hot->trailing = 0;
+    open_reset(head, hot); /* as an XOR chunk is before its first sample */
+}
+
 unsigned head_chunk_append(struct head *head, struct series_hot *hot, const struct head_append *a)
 {
     const struct sample sample = {a->t_ms, sample_value_from_bits(a->v_bits)};
     struct xor_encoder encoder;
     unsigned begun;
 
-    marks_note(head, hot, a->mark_seq);
+    head_chunk_note(head, hot, a->mark_seq);
+    if (__builtin_expect((hot->trailing & HEAD_HOT_FLAGS) != 0, 0))
+        leave_wide(head, hot);
     if (hot->count > 0 && (hot->count >= HEAD_CHUNK_SAMPLES || hot->t_ms < a->window_min_ms))
         head_chunk_seal(head, hot);
     begun = hot->count == 0;
@@ -284,11 +348,57 @@ static struct head_chunk *rewrite_chunk(struct head *head, const struct rewrite 
         ASSERT(err == ERR_OK);
     }
     chunk = head_chunk_new(head, (uint16_t)xor_encoder_size(&encoder));
-    chunk->count = (uint16_t)rewrite->count;
+    chunk->count = (uint8_t)rewrite->count;
     chunk->t_max_ms = rewrite->samples[rewrite->count - 1].t_ms;
     chunk->span_ms = (uint32_t)(chunk->t_max_ms - rewrite->samples[0].t_ms);
-    memcpy(chunk->bytes, bytes, chunk->size);
+    memcpy(chunk->bytes, bytes, chunk->units);
     return chunk;
+}
+
+/* The open chunk is a wide one, and some of it may go. */
+static uint32_t drop_open_wide(struct head *head, struct series_hot *hot,
+                               const struct head_drop *drop, uint32_t visible, uint64_t *chunks)
+{
+    struct head_wide_rest rest;
+    const int64_t t_newest_ms = hot->t_ms;
+
+    head_wide_rewrite(head_chunk_open_bytes(hot), drop, visible, &rest);
+    if (rest.dropped == 0) {
+        wide_encoder_free(rest.encoder);
+        return 0;
+    }
+    head_wide_reset(head, hot);
+    if (rest.encoder == NULL) {
+        ++*chunks;
+        return rest.dropped;
+    }
+    head_wide_open(head, hot, rest.encoder);
+    if (rest.t_max_ms == t_newest_ms)
+        return rest.dropped;
+    hot->t_ms = rest.t_max_ms;
+    head_chunk_seal(head, hot);
+    hot->t_ms = t_newest_ms;
+    return rest.dropped;
+}
+
+/* A sealed chunk of what a drop leaves of a wide one; NULL: nothing. */
+static struct head_chunk *drop_wide(struct head *head, const struct head_chunk *chunk,
+                                    const struct head_drop *drop, uint32_t visible,
+                                    uint64_t *dropped)
+{
+    struct head_chunk *kept = NULL;
+    struct head_wide_rest rest;
+
+    head_wide_rewrite(head_chunk_bytes(chunk), drop, visible, &rest);
+    *dropped += rest.dropped;
+    if (rest.encoder != NULL) {
+        kept = head_chunk_new_wide(head, wide_encoder_bytes(rest.encoder));
+        kept->count = (uint8_t)wide_encoder_count(rest.encoder);
+        kept->t_max_ms = rest.t_max_ms;
+        kept->span_ms = (uint32_t)(rest.t_max_ms - wide_encoder_t_min(rest.encoder));
+        wide_encoder_free(rest.encoder);
+    }
+    return kept;
 }
 
 /* Returns how many samples of the open chunk went. */
@@ -305,6 +415,8 @@ static uint32_t drop_open(struct head *head, struct series_hot *hot, const struc
     *hidden -= count - visible;
     if (visible == 0 || hot->t_ms < drop->t_min_ms || head_chunk_open_t_min(hot) >= drop->t_end_ms)
         return 0;
+    if (is_wide(hot))
+        return drop_open_wide(head, hot, drop, visible, chunks);
     rewrite_read(&rewrite, drop, head_chunk_open_bytes(hot), visible);
     if (rewrite.dropped == 0)
         return 0;
@@ -351,8 +463,10 @@ uint64_t head_chunk_drop(struct head *head, struct series_hot *hot, struct head_
         if (visible == chunk->count && chunk->t_max_ms < drop->t_end_ms &&
             head_chunk_t_min(chunk) >= drop->t_min_ms) {
             dropped += chunk->count;
+        } else if (chunk->is_wide) {
+            kept = drop_wide(head, chunk, drop, visible, &dropped);
         } else {
-            rewrite_read(&rewrite, drop, slice_of(chunk->bytes, chunk->size), visible);
+            rewrite_read(&rewrite, drop, head_chunk_bytes(chunk), visible);
             dropped += rewrite.dropped;
             if (rewrite.count > 0)
                 kept = rewrite_chunk(head, &rewrite);

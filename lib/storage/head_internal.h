@@ -98,9 +98,10 @@ struct head_limbo {
 };
 
 struct head_metrics {
-    struct metric_counter samples_appended, late_appended, too_old, out_of_order, out_of_bound,
-        duplicates, series_created, series_removed, unknown_ref, replay_unknown, chunks_created,
-        chunks_removed, checkpoints, checkpoints_failed, flushed_samples;
+    struct metric_counter samples_appended, histograms_appended, late_appended, too_old,
+        out_of_order, out_of_bound, duplicates, series_created, series_removed, unknown_ref,
+        replay_unknown, chunks_created, chunks_removed, checkpoints, checkpoints_failed,
+        flushed_samples;
     struct metric_histogram apply_seconds;
 };
 
@@ -166,9 +167,10 @@ struct head {
     _Atomic int64_t late_min_ms, late_min_next_ms; /* the same of samples out of order */
     _Atomic int64_t late_flushed_ms;               /* newest time when a window was last dropped */
     _Atomic uint64_t ooo_bytes;                    /* of staged samples */
-    _Atomic bool upkeep_busy;                      /* one checkpoint at a time */
-    _Atomic bool collect_wanted;                   /* samples were dropped */
-    uint64_t collected_ns;                         /* when series were last looked through */
+    _Atomic uint64_t wide_bytes; /* of open wide chunks, and of those too large for the pool */
+    _Atomic bool upkeep_busy;    /* one checkpoint at a time */
+    _Atomic bool collect_wanted; /* samples were dropped */
+    uint64_t collected_ns;       /* when series were last looked through */
     bool closing;
     uint64_t checkpoint_written; /* of wal_stats at the last checkpoint */
     struct head_window *windows; /* owned; for replay */

@@ -77,10 +77,10 @@ static struct head_chunk *chunk_make(struct head *head, const struct head_ooo_sa
     }
     chunk = head_chunk_new(head, (uint16_t)xor_encoder_size(&encoder));
     chunk->prev = NULL;
-    chunk->count = (uint16_t)count;
+    chunk->count = (uint8_t)count;
     chunk->t_max_ms = samples[count - 1].t_ms;
     chunk->span_ms = (uint32_t)(chunk->t_max_ms - samples[0].t_ms);
-    memcpy(chunk->bytes, bytes, chunk->size);
+    memcpy(chunk->bytes, bytes, chunk->units);
     return chunk;
 }
 
@@ -237,7 +237,7 @@ static struct head_chunk *chunk_rest(struct head *head, const struct head_chunk 
     struct xor_iter it;
     unsigned made = 0;
 
-    xor_iter_init(&it, slice_of(chunk->bytes, chunk->size));
+    xor_iter_init(&it, head_chunk_bytes(chunk));
     while (count < READ_SAMPLES_MAX && xor_iter_next(&it, &sample)) {
         if (drop_has(drop, sample.t_ms))
             ++*dropped;

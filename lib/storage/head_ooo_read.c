@@ -141,7 +141,7 @@ static uint32_t lane_take(const struct head_chunk **chunks, uint32_t *count,
         if (taken > 0 && head_chunk_t_min(chunk) <= lane[taken - 1].t_max_ms)
             chunks[left++] = chunk;
         else
-            lane[taken++] = (struct head_read_chunk){.bytes = slice_of(chunk->bytes, chunk->size),
+            lane[taken++] = (struct head_read_chunk){.bytes = head_chunk_bytes(chunk),
                                                      .t_max_ms = chunk->t_max_ms,
                                                      .visible = chunk->count};
     }

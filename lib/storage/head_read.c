@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "storage/head_ooo.h"
+#include "storage/head_wide.h"
 #include "storage/merge_internal.h"
 
 /* ---- order ---- */
@@ -71,16 +72,54 @@ struct label_set head_read_labels(const struct head_read_series *series, struct 
 
 /* ---- samples ---- */
 
+/* What reading wide chunks takes, made with the first one. */
+struct cursor_wide {
+    struct wide_iter it;
+    struct arena layouts; /* of the chunk at hand */
+    struct arena batch;   /* histograms given last */
+    int64_t start_t_ms[SOURCE_BATCH];
+};
+
 struct head_cursor {
     struct sample_cursor cursor; /* first */
     struct xor_iter it;
+    struct cursor_wide *wide; /* NULL: no wide chunk yet */
+    struct arena *arena;      /* borrowed: the reader's */
     int64_t t_min_ms, t_max_ms;
     struct source_stats *stats;
     uint32_t chunk_index, chunk_count;
     uint32_t left; /* of the chunk under `it` */
-    bool is_open;  /* `it` is on chunk_index */
+    bool is_open;  /* `it`, or wide->it, is on chunk_index */
+    bool is_wide;  /* of the chunk under it */
     struct head_read_chunk chunks[];
 };
+
+static void on_wide_reset(void *ptr)
+{
+    struct cursor_wide *wide = ptr;
+
+    arena_fini(&wide->layouts);
+    arena_fini(&wide->batch);
+}
+
+static enum err cursor_enter_wide(struct head_cursor *cursor, struct slice bytes)
+{
+    struct cursor_wide *wide = cursor->wide;
+
+    if (wide == NULL) {
+        wide = arena_alloc(cursor->arena, sizeof(*wide));
+        if (wide == NULL)
+            return ERR_LIMIT;
+        arena_init(&wide->layouts, cursor->arena->budget, 0);
+        arena_init(&wide->batch, cursor->arena->budget, 0);
+        if (arena_on_reset(cursor->arena, on_wide_reset, wide) != ERR_OK)
+            return ERR_LIMIT;
+        cursor->wide = wide;
+    }
+    arena_reset(&wide->layouts);
+    wide_iter_init(&wide->it, bytes, &wide->layouts);
+    return wide->it.err;
+}
 
 /* Stands on the next chunk that may have samples of the range. */
 static bool cursor_enter_chunk(struct head_cursor *cursor)
@@ -89,49 +128,113 @@ static bool cursor_enter_chunk(struct head_cursor *cursor)
         const struct head_read_chunk *chunk = &cursor->chunks[cursor->chunk_index];
 
         if (chunk->t_max_ms >= cursor->t_min_ms) {
-            xor_iter_init(&cursor->it, chunk->bytes);
+            cursor->is_wide = wide_chunk_kind(chunk->bytes) != 0;
+            if (cursor->is_wide)
+                cursor->cursor.err = cursor_enter_wide(cursor, chunk->bytes);
+            else
+                xor_iter_init(&cursor->it, chunk->bytes);
             cursor->left = chunk->visible;
             cursor->is_open = true;
-            return true;
+            return cursor->cursor.err == ERR_OK;
         }
         cursor->chunk_index++;
     }
     return false;
 }
 
-static bool cursor_next(struct sample_cursor *base, struct sample_columns *columns)
+/* Whether a time is in the range; behind it, nothing more is. */
+static bool cursor_meets(struct head_cursor *cursor, int64_t t_ms)
 {
-    struct head_cursor *cursor = CONTAINER_OF(base, struct head_cursor, cursor);
+    if (t_ms <= cursor->t_max_ms)
+        return t_ms >= cursor->t_min_ms;
+    cursor->is_open = false;
+    cursor->chunk_index = cursor->chunk_count;
+    return false;
+}
+
+static void cursor_leave_chunk(struct head_cursor *cursor, enum err err)
+{
+    cursor->cursor.err = err;
+    cursor->is_open = false;
+    cursor->chunk_index++;
+}
+
+/* Fills the batch from XOR chunks, up to a wide one. */
+static void cursor_read_xor(struct head_cursor *cursor, struct sample_columns *columns)
+{
     uint32_t count = 0;
 
-    while (count < SOURCE_BATCH && base->err == ERR_OK) {
+    columns->kind = SAMPLE_FLOAT;
+    columns->start_t_ms = NULL;
+    while (count < SOURCE_BATCH && cursor->cursor.err == ERR_OK) {
         struct sample sample;
 
         if (!cursor->is_open && !cursor_enter_chunk(cursor))
             break;
+        if (cursor->is_wide)
+            break;
         if (cursor->left == 0 || !xor_iter_next(&cursor->it, &sample)) {
-            base->err = cursor->it.err;
-            cursor->is_open = false;
-            cursor->chunk_index++;
+            cursor_leave_chunk(cursor, cursor->it.err);
             continue;
         }
         cursor->left--;
-        if (sample.t_ms < cursor->t_min_ms)
+        if (!cursor_meets(cursor, sample.t_ms))
             continue;
-        if (sample.t_ms > cursor->t_max_ms) {
-            cursor->is_open = false;
-            cursor->chunk_index = cursor->chunk_count;
-            break;
-        }
         columns->t_ms[count] = sample.t_ms;
         columns->v[count++] = sample.v;
     }
     columns->count = count;
-    columns->kind = SAMPLE_FLOAT;
+}
+
+/* Fills the batch from the wide chunk at hand. Its layouts are borrowed by what was given, so the
+ * next chunk waits for the next batch. */
+static void cursor_read_wide(struct head_cursor *cursor, struct sample_columns *columns)
+{
+    struct cursor_wide *wide = cursor->wide;
+    const bool is_float = wide->it.state.kind == WIDE_FLOAT;
+    uint32_t count = 0;
+
+    arena_reset(&wide->batch);
+    columns->kind = is_float ? SAMPLE_FLOAT : SAMPLE_HISTOGRAM;
     columns->start_t_ms = NULL;
+    while (count < SOURCE_BATCH && cursor->is_open) {
+        struct wide_sample sample;
+
+        if (cursor->left == 0 || !wide_iter_next(&wide->it, &wide->batch, &sample)) {
+            cursor_leave_chunk(cursor, wide->it.err);
+            break;
+        }
+        cursor->left--;
+        if (!cursor_meets(cursor, sample.t_ms))
+            continue;
+        columns->t_ms[count] = sample.t_ms;
+        wide->start_t_ms[count] = sample.start_t_ms;
+        if (sample.start_t_ms != 0)
+            columns->start_t_ms = wide->start_t_ms;
+        if (is_float)
+            columns->v[count++] = sample.v;
+        else
+            columns->histograms[count++] = sample.histogram;
+    }
+    columns->count = count;
+}
+
+static bool cursor_next(struct sample_cursor *base, struct sample_columns *columns)
+{
+    struct head_cursor *cursor = CONTAINER_OF(base, struct head_cursor, cursor);
+
+    columns->count = 0;
+    while (base->err == ERR_OK && columns->count == 0) {
+        if (!cursor->is_open && !cursor_enter_chunk(cursor))
+            break;
+        if (cursor->is_wide)
+            cursor_read_wide(cursor, columns);
+        else
+            cursor_read_xor(cursor, columns);
+    }
     if (cursor->stats != NULL)
-        cursor->stats->samples += count;
-    return count > 0;
+        cursor->stats->samples += columns->count;
+    return columns->count > 0;
 }
 
 static void cursor_seek(struct sample_cursor *base, int64_t t_ms)
@@ -180,10 +283,8 @@ static void cursor_fill(struct head_cursor *cursor, const struct series_hot *hot
         hidden -= chunk->count - visible;
         if (visible == 0 || !chunk_meets(chunk, range))
             continue;
-        cursor->chunks[--at] =
-            (struct head_read_chunk){.bytes = slice_of(chunk->bytes, chunk->size),
-                                     .t_max_ms = chunk->t_max_ms,
-                                     .visible = visible};
+        cursor->chunks[--at] = (struct head_read_chunk){
+            .bytes = head_chunk_bytes(chunk), .t_max_ms = chunk->t_max_ms, .visible = visible};
     }
     cursor->chunk_index = at;
 }
@@ -196,6 +297,7 @@ static struct head_cursor *cursor_new(uint32_t count, const struct head_read_ran
 
     if (cursor != NULL)
         *cursor = (struct head_cursor){.cursor.ops = &cursor_ops,
+                                       .arena = arena,
                                        .t_min_ms = range->t_min_ms,
                                        .t_max_ms = range->t_max_ms,
                                        .stats = range->stats,
@@ -226,7 +328,7 @@ static enum err open_in_order(const struct series_hot *hot, const struct head_re
 
     if (hot->count > 0 && hot->t_ms >= range->t_min_ms &&
         head_chunk_open_t_min(hot) <= range->t_max_ms) {
-        open_size = ((size_t)hot->bit_count + 7) / 8;
+        open_size = head_chunk_open_bytes(hot).len;
         count++;
     }
     for (const struct head_chunk *chunk = hot->sealed; chunk != NULL; chunk = chunk->prev)
@@ -271,6 +373,8 @@ bool head_read_is_sure(const struct sample_cursor *base)
     /* A chunk behind another one begins in the range, or it would not be there. */
     if (cursor->chunk_count - cursor->chunk_index > 1)
         return true;
+    if (wide_chunk_kind(bytes) != 0)
+        return wide_chunk_t_min(bytes, &t_ms) && t_ms >= cursor->t_min_ms;
     return bytes.len > 2 && varint_get_i64(bytes.data + 2, bytes.data + bytes.len, &t_ms) > 0 &&
            t_ms >= cursor->t_min_ms;
 }

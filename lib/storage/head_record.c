@@ -137,26 +137,45 @@ static uint64_t get_value(const char *at, const char *end, unsigned size)
     return v;
 }
 
+/* Reads series and time over `prev`; returns the place behind them, or NULL. */
+static const char *get_place(struct head_entry *prev, unsigned control, const char *at,
+                             const char *end)
+{
+    int64_t t_delta;
+    size_t n;
+
+    at = get_ref(&prev->ref, control >> HEAD_RECORD_REF_SHIFT & HEAD_RECORD_REF_BITS, at, end);
+    if (at == NULL || (control & HEAD_RECORD_SAME_T) != 0)
+        return at;
+    n = varint_get_i64(at, end, &t_delta);
+    if (n == 0)
+        return NULL;
+    prev->t_ms = (int64_t)((uint64_t)prev->t_ms + (uint64_t)t_delta);
+    return at + n;
+}
+
+bool head_record_get_place(struct head_record_reader *reader, unsigned control, struct slice *rest)
+{
+    const char *end = rest->data + rest->len;
+    const char *at = get_place(&reader->prev, control, rest->data + 1, end);
+
+    if (at == NULL)
+        return false;
+    *rest = slice_of(at, (size_t)(end - at));
+    return true;
+}
+
 /* Reads one entry over `prev`; returns the place behind it, or NULL. */
 static const char *get_entry(struct head_entry *prev, const char *at, const char *end)
 {
     const unsigned control = (uint8_t)*at++;
     const unsigned size = control & HEAD_RECORD_SIZE_BITS;
-    int64_t t_delta;
-    size_t n;
 
-    if (size > 8 || control >= 0x80)
+    if (size > 8)
         return NULL;
-    at = get_ref(&prev->ref, control >> HEAD_RECORD_REF_SHIFT, at, end);
+    at = get_place(prev, control, at, end);
     if (at == NULL)
         return NULL;
-    if ((control & HEAD_RECORD_SAME_T) == 0) {
-        n = varint_get_i64(at, end, &t_delta);
-        if (n == 0)
-            return NULL;
-        at += n;
-        prev->t_ms = (int64_t)((uint64_t)prev->t_ms + (uint64_t)t_delta);
-    }
     if ((size_t)(end - at) < size)
         return NULL;
     prev->v_bits = get_value(at, end, size);
@@ -173,6 +192,8 @@ unsigned head_record_next(struct head_record_reader *reader,
     if (reader->err != ERR_OK)
         return 0;
     while (count < HEAD_RECORD_BATCH && at < end) {
+        if (((uint8_t)*at & HEAD_RECORD_WIDE) != 0)
+            break;
         at = get_entry(&reader->prev, at, end);
         if (at == NULL) {
             reader->err = ERR_CORRUPT;

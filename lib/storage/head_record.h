@@ -7,6 +7,7 @@
  *   series:  slot gen | tenant | label count | (name value)...        texts length-prefixed
  *   samples: tenant | out-of-order window | entry entry ...
  *   entry:   control:u8 | slot and gen, if not the next one's | time, if not the one before | value
+ *   wide:    the same, with a kind and a body of any length instead of the value
  *
  * A value is written without its trailing zero bytes, so small integers take two to four.
  * Threads: plain values. */
@@ -15,11 +16,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/endian.h"
 #include "base/err.h"
 #include "base/slice.h"
 #include "base/varint.h"
+#include "model/histogram.h"
 #include "model/labels.h"
 
 enum {
@@ -58,9 +61,11 @@ enum err head_record_get_series(struct slice payload, struct head_record_series 
 /* ---- samples ---- */
 
 enum {
-    HEAD_RECORD_SIZE_BITS = 0x0f, /* bytes of the value, 0 to 8 */
+    HEAD_RECORD_SIZE_BITS = 0x0f, /* bytes of the value, 0 to 8; of a wide entry its kind */
     HEAD_RECORD_SAME_T = 0x10,
+    HEAD_RECORD_WIDE = 0x80,
     HEAD_RECORD_REF_SHIFT = 5,
+    HEAD_RECORD_REF_BITS = 0x03,
     HEAD_RECORD_REF_FULL = 0, /* zigzag slot delta, zigzag gen delta */
     HEAD_RECORD_REF_NEXT = 1, /* slot and gen one up */
     HEAD_RECORD_REF_SAME = 2,
@@ -118,6 +123,45 @@ struct head_record_reader {
 /* Reads tenant and window and stands before the first entry. */
 enum err head_record_open_samples(struct head_record_reader *reader, struct slice payload,
                                   struct slice *tenant) MUST_USE;
-/* Up to HEAD_RECORD_BATCH entries; 0 at the end or on an error. */
+/* Up to HEAD_RECORD_BATCH entries; 0 at the end, on an error, or before a wide entry. */
 unsigned head_record_next(struct head_record_reader *reader,
                           struct head_entry entries[HEAD_RECORD_BATCH]);
+
+/* ---- wide entries ---- */
+
+enum head_wide_kind { HEAD_WIDE_FLOAT, HEAD_WIDE_HISTOGRAM, HEAD_WIDE_KINDS };
+
+struct head_wide_entry {
+    enum head_wide_kind kind;
+    struct head_ref ref;
+    int64_t t_ms;
+    struct slice body; /* borrowed */
+};
+
+/* The body of a float with a start time, and of a histogram; start_t_ms 0: not known. */
+void head_record_put_float_body(struct buf *body, int64_t t_ms, int64_t start_t_ms,
+                                uint64_t v_bits);
+void head_record_put_histogram_body(struct buf *body, int64_t t_ms, int64_t start_t_ms,
+                                    const struct histogram *h);
+/* Writes at most HEAD_RECORD_ENTRY_SIZE_MAX bytes and the body. Returns how many. */
+size_t head_record_put_wide(struct head_record_writer *writer, char *to,
+                            const struct head_wide_entry *entry);
+
+/* Reads a wide entry, if the next one is; else false: look at reader->err, or go on with
+ * head_record_next. */
+bool head_record_next_wide(struct head_record_reader *reader, struct head_wide_entry *entry);
+/* Reads what stands before value or body, over reader->prev. Private. */
+bool head_record_get_place(struct head_record_reader *reader, unsigned control, struct slice *rest);
+
+enum err head_record_get_float(const struct head_wide_entry *entry, int64_t *start_t_ms,
+                               uint64_t *v_bits) MUST_USE;
+
+struct head_record_histogram {
+    struct histogram histogram; /* arrays in the arena */
+    int64_t start_t_ms;
+    struct slice content; /* all but start time, hint and kind: the same bytes, the same content */
+};
+/* ERR_CORRUPT, or ERR_LIMIT: the arena has no room. What is read may be any nonsense that
+ * histogram_check finds. */
+enum err head_record_get_histogram(const struct head_wide_entry *entry, struct arena *arena,
+                                   struct head_record_histogram *out) MUST_USE;

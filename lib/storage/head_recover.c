@@ -8,6 +8,7 @@
 #include "storage/checkpoint.h"
 #include "storage/head_apply.h"
 #include "storage/head_ooo.h"
+#include "storage/head_wide.h"
 #include "storage/wal_dir.h"
 
 /* What a start reads: the newest checkpoint, then the log behind it. */
@@ -123,8 +124,26 @@ static void load_count(struct load *load, uint32_t samples, int64_t t_min_ms, in
 
 static uint32_t chunk_samples(struct slice bytes)
 {
+    if (wide_chunk_kind(bytes) != 0)
+        return bytes.len > HEAD_CHUNK_SIZE_MAX_WIDE ? 0 : wide_chunk_count(bytes);
     return bytes.len < CHUNK_SIZE_MIN || bytes.len > CHUNK_SIZE_MAX ? 0
                                                                     : endian_get_u16be(bytes.data);
+}
+
+static enum err load_open_wide(struct load *load, struct slice bytes, uint32_t samples)
+{
+    struct series_hot *hot = load->hot;
+    struct wide_encoder *encoder;
+
+    if (wide_encoder_resume(bytes, &encoder) != ERR_OK)
+        return ERR_CORRUPT;
+    if (wide_encoder_count(encoder) != samples || wide_encoder_t_max(encoder) != hot->t_ms) {
+        wide_encoder_free(encoder);
+        return ERR_CORRUPT;
+    }
+    head_wide_open(load->head, hot, encoder);
+    load_count(load, samples, head_chunk_open_t_min(hot), hot->t_ms);
+    return ERR_OK;
 }
 
 /* Makes the open chunk go on where it was. */
@@ -137,6 +156,10 @@ static enum err load_open(struct load *load, struct slice bytes)
     struct xor_encoder encoder;
 
     if (samples == 0 || samples > CHUNK_SAMPLES_MAX)
+        return ERR_CORRUPT;
+    if (wide_chunk_kind(bytes) != 0)
+        return load_open_wide(load, bytes, samples);
+    if (head_chunk_newest(hot) != HEAD_NEWEST_FLOAT)
         return ERR_CORRUPT;
     if (xor_encoder_resume(&encoder, bytes) != ERR_OK)
         return ERR_CORRUPT;
@@ -189,6 +212,7 @@ static enum err on_series(void *owner, const struct checkpoint_series *in)
     head_ooo_fini(head, load->slab_at, in->slot);
     load->hot->t_ms = in->t_ms;
     load->hot->v_bits = in->v_bits;
+    head_wide_set_newest(load->hot, (enum head_newest)in->newest_kind);
     return in->open.len > 0 ? load_open(load, in->open) : ERR_OK;
 }
 
@@ -200,11 +224,15 @@ static struct head_chunk *load_chunk(const struct load *load, const struct check
 
     if (samples == 0 || samples > CHUNK_SAMPLES_MAX)
         return NULL;
-    chunk = head_chunk_new(load->head, (uint16_t)in->bytes.len);
+    if (wide_chunk_kind(in->bytes) != 0) {
+        chunk = head_chunk_new_wide(load->head, in->bytes);
+    } else {
+        chunk = head_chunk_new(load->head, (uint16_t)in->bytes.len);
+        memcpy(chunk->bytes, in->bytes.data, in->bytes.len);
+    }
     chunk->t_max_ms = in->t_max_ms;
     chunk->span_ms = in->span_ms;
-    chunk->count = (uint16_t)samples;
-    memcpy(chunk->bytes, in->bytes.data, in->bytes.len);
+    chunk->count = (uint8_t)samples;
     return chunk;
 }
 
@@ -227,6 +255,10 @@ static enum err on_late_chunk(void *owner, const struct checkpoint_chunk *in)
     struct head *head = load->head;
     struct head_chunk *chunk = load_chunk(load, in);
 
+    if (chunk != NULL && chunk->is_wide) { /* out of order come plain floats only */
+        head_chunk_free(head, chunk);
+        chunk = NULL;
+    }
     if (chunk == NULL)
         return ERR_CORRUPT;
     if (head_chunk_t_min(chunk) < atomic_load(&head->late_min_ms))

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/wide_chunk.h"
 #include "storage/head_apply.h"
 
 /* A transaction is its log record under construction: add encodes each sample, commit queues the
@@ -13,6 +14,7 @@ enum {
     TXNS_FREE_MAX = 64,         /* kept for reuse, with their payload buffers */
     PAYLOAD_KEPT_MAX = 1 << 20, /* bytes of a buffer that is kept */
     PAYLOAD_ROOM = 4 << 10,     /* bytes by which a payload grows at least */
+    BODY_KEPT_MAX = 16 << 10,   /* bytes of a wide entry's buffer that is kept */
 };
 
 static struct head_txn *txn_of(struct append_txn *txn)
@@ -37,12 +39,14 @@ static struct head_txn *txn_new(struct head *head)
     txn->txn.appender = &head->appender;
     txn->head = head;
     buf_init(&txn->payload, WAL_PAYLOAD_SIZE_MAX);
+    buf_init(&txn->body, WAL_PAYLOAD_SIZE_MAX);
     return txn;
 }
 
 static void txn_free(struct head_txn *txn)
 {
     buf_fini(&txn->payload);
+    buf_fini(&txn->body);
     mem_free(txn->left_out);
     mem_free(txn);
 }
@@ -57,6 +61,8 @@ static void txn_release(struct head_txn *txn)
     head_guard_leave(head, &txn->guard, HEAD_GUARD_TXN);
     if (txn->payload.cap > PAYLOAD_KEPT_MAX)
         buf_fini(&txn->payload);
+    if (txn->body.cap > BODY_KEPT_MAX)
+        buf_fini(&txn->body);
     pthread_mutex_lock(&head->txns_lock);
     kept = head->txn_count < TXNS_FREE_MAX;
     if (kept) {
@@ -104,14 +110,21 @@ void head_txn_finish(struct head_txn *txn, enum err err)
 void head_txn_explain(struct append_result *result, enum append_verdict verdict, int64_t t_ms,
                       struct label_set labels)
 {
+    head_txn_explain_as(result, verdict, append_verdict_text(verdict),
+                        (struct head_txn_place){t_ms, labels});
+}
+
+void head_txn_explain_as(struct append_result *result, enum append_verdict verdict,
+                         const char *reason, struct head_txn_place place)
+{
     char *text = result->texts[verdict];
     struct buf buf;
 
     if (text[0] != '\0')
         return;
     buf_init(&buf, 64 << 10);
-    buf_printf(&buf, "%s: t=%lld ", append_verdict_text(verdict), (long long)t_ms);
-    label_set_print(&buf, labels);
+    buf_printf(&buf, "%s: t=%lld ", reason, (long long)place.t_ms);
+    label_set_print(&buf, place.labels);
     if (buf.len >= APPEND_TEXT_SIZE) {
         buf.len = APPEND_TEXT_SIZE - 4;
         while (buf.len > 0 && ((uint8_t)buf.data[buf.len] & 0xc0) == 0x80)
@@ -210,15 +223,16 @@ static enum append_verdict txn_resolve(struct append_txn *base, struct hash128 h
     return APPEND_OK;
 }
 
-/* Room for one more entry. TOO_LARGE: the record would fit no segment. UNAVAILABLE: the budget of
- * writes has no room, which is over when others have been answered. */
-static enum err txn_grow(struct head_txn *txn)
+/* Room for one more entry of `size` bytes. TOO_LARGE: the record would fit no segment. UNAVAILABLE:
+ * the budget of writes has no room, which is over when others have been answered. */
+static enum err txn_grow(struct head_txn *txn, size_t size)
 {
     const size_t used = txn->payload.len;
-    const size_t more = used < PAYLOAD_ROOM ? PAYLOAD_ROOM : used;
+    const size_t least = size + PAYLOAD_ROOM;
+    const size_t more = used < least ? least : used;
     const size_t size_max = txn->head->options.wal_segment_size / 2;
 
-    if (used + HEAD_RECORD_ENTRY_SIZE_MAX > size_max)
+    if (used + size > size_max)
         return ERR_TOO_LARGE;
     if (txn->taken_bytes < used + more) {
         if (budget_take(txn->budget, used + more - txn->taken_bytes, NULL) != ERR_OK)
@@ -228,7 +242,7 @@ static enum err txn_grow(struct head_txn *txn)
     if (buf_reserve(&txn->payload, more) != NULL)
         return ERR_OK;
     txn->payload.err = ERR_OK;
-    return buf_reserve(&txn->payload, HEAD_RECORD_ENTRY_SIZE_MAX) != NULL ? ERR_OK : ERR_TOO_LARGE;
+    return buf_reserve(&txn->payload, size) != NULL ? ERR_OK : ERR_TOO_LARGE;
 }
 
 /* Labels of a reference, for a text. */
@@ -250,10 +264,8 @@ static enum append_verdict txn_refuse_ref(struct head_txn *txn, enum append_verd
 static enum append_verdict txn_refuse_kind(struct head_txn *txn, const struct series_key *key,
                                            const struct append_item *item)
 {
-    const enum append_verdict verdict = item->kind == APPEND_HISTOGRAM  ? APPEND_HISTOGRAMS_OFF
-                                        : item->kind == APPEND_EXEMPLAR ? APPEND_EXEMPLARS_OFF
-                                                                        : APPEND_METADATA_OFF;
-
+    const enum append_verdict verdict =
+        item->kind == APPEND_EXEMPLAR ? APPEND_EXEMPLARS_OFF : APPEND_METADATA_OFF;
     const struct head_ref ref = {(uint32_t)key->ref, (uint32_t)(key->ref >> 32)};
 
     if (key->ref == 0)
@@ -263,33 +275,140 @@ static enum append_verdict txn_refuse_kind(struct head_txn *txn, const struct se
     return txn_refuse_ref(txn, verdict, item->t_ms, ref.slot);
 }
 
-static enum append_verdict txn_add(struct append_txn *base, const struct series_key *key,
-                                   const struct append_item *item)
+static enum append_verdict txn_refuse_histogram(struct head_txn *txn, int64_t t_ms, uint32_t slot,
+                                                const struct err_info *why)
 {
-    struct head_txn *txn = txn_of(base);
-    struct buf *payload = &txn->payload;
-    struct head_entry entry = {.t_ms = item->t_ms};
+    struct head_txn_place place = {.t_ms = t_ms};
+    char reason[sizeof(why->message) + 32];
+    struct arena arena;
+
+    arena_init(&arena, NULL, 0);
+    if (head_series_labels(txn->head, slot, &arena, &place.labels) != ERR_OK)
+        place.labels = (struct label_set){0};
+    (void)snprintf(reason, sizeof(reason), "%s: %s", append_verdict_text(APPEND_BAD_HISTOGRAM),
+                   why->message);
+    txn->result.counts[APPEND_BAD_HISTOGRAM]++;
+    head_txn_explain_as(&txn->result, APPEND_BAD_HISTOGRAM, reason, place);
+    arena_fini(&arena);
+    return APPEND_BAD_HISTOGRAM;
+}
+
+static enum err histogram_check_size(const struct histogram *h, struct err_info *info)
+{
+    const uint32_t counts[] = {h->positive_count, h->negative_count, h->positive_span_count,
+                               h->negative_span_count, h->custom_value_count};
+
+    for (size_t i = 0; i < COUNT_OF(counts); i++)
+        if (counts[i] > WIDE_CHUNK_BUCKETS_MAX)
+            return err_set(info, ERR_LIMIT, "%u buckets, spans or bounds, at most %d are taken",
+                           counts[i], WIDE_CHUNK_BUCKETS_MAX);
+    return ERR_OK;
+}
+
+/* Finds the series, alive, of a sample that is not in the far future. */
+static enum append_verdict txn_place(struct head_txn *txn, const struct series_key *key,
+                                     int64_t t_ms, struct head_ref *place)
+{
     uint64_t ref = key->ref;
 
-    if (__builtin_expect(item->kind != APPEND_FLOAT, 0))
-        return txn_refuse_kind(txn, key, item);
     if (ref == 0) {
-        const enum append_verdict verdict = txn_resolve(base, key->hash, key->labels, &ref);
+        const enum append_verdict verdict = txn_resolve(&txn->txn, key->hash, key->labels, &ref);
 
         if (verdict != APPEND_OK) {
             txn->result.counts[verdict]++;
             return verdict;
         }
     }
-    entry.ref = (struct head_ref){(uint32_t)ref, (uint32_t)(ref >> 32)};
-    if (__builtin_expect(!head_series_is(txn->head, entry.ref), 0))
+    *place = (struct head_ref){(uint32_t)ref, (uint32_t)(ref >> 32)};
+    if (__builtin_expect(!head_series_is(txn->head, *place), 0))
         return APPEND_UNKNOWN_REF; /* not counted: the caller resolves and adds again */
-    if (__builtin_expect(item->t_ms > txn->t_limit_ms, 0))
-        return txn_refuse_ref(txn, APPEND_TOO_NEW, item->t_ms, entry.ref.slot);
+    if (__builtin_expect(t_ms > txn->t_limit_ms, 0))
+        return txn_refuse_ref(txn, APPEND_TOO_NEW, t_ms, place->slot);
+    return APPEND_OK;
+}
+
+/* Adds an entry with the body that the transaction's buffer has. */
+static enum append_verdict txn_put_wide(struct head_txn *txn, struct head_wide_entry *entry)
+{
+    struct buf *payload = &txn->payload;
+    const size_t size = HEAD_RECORD_ENTRY_SIZE_MAX + txn->body.len;
+    enum err err = txn->err != ERR_OK ? txn->err : txn->body.err;
+
+    if (err == ERR_OK && (payload->cap - payload->len < size || payload->len >= txn->taken_bytes))
+        err = txn_grow(txn, size);
+    if (err != ERR_OK) {
+        txn->err = err; /* whole or not at all: commit says so */
+        return APPEND_RETRY;
+    }
+    entry->body = buf_slice(&txn->body);
+    payload->len += head_record_put_wide(&txn->writer, payload->data + payload->len, entry);
+    txn->sample_count++;
+    return APPEND_OK;
+}
+
+static enum append_verdict txn_add_histogram(struct head_txn *txn, const struct series_key *key,
+                                             const struct append_item *item)
+{
+    struct head_wide_entry entry = {.kind = HEAD_WIDE_HISTOGRAM, .t_ms = item->t_ms};
+    const struct histogram *h = item->histogram;
+    struct histogram stale = {.is_float = h->is_float, .sum = h->sum};
+    struct err_info info = {{0}};
+    enum append_verdict verdict = txn_place(txn, key, item->t_ms, &entry.ref);
+
+    if (verdict != APPEND_OK)
+        return verdict;
+    if (histogram_is_stale(h))
+        h = &stale; /* the rest of a stale marker says nothing */
+    else if (histogram_check_size(h, &info) != ERR_OK || histogram_check(h, &info) != ERR_OK)
+        return txn_refuse_histogram(txn, item->t_ms, entry.ref.slot, &info);
+    buf_reset(&txn->body);
+    head_record_put_histogram_body(&txn->body, item->t_ms, item->start_t_ms, h);
+    return txn_put_wide(txn, &entry);
+}
+
+static enum append_verdict txn_add_wide(struct head_txn *txn, const struct series_key *key,
+                                        const struct append_item *item)
+{
+    struct head_wide_entry entry = {.kind = HEAD_WIDE_FLOAT, .t_ms = item->t_ms};
+    enum append_verdict verdict;
+
+    switch (item->kind) {
+    case APPEND_FLOAT:
+        break;
+    case APPEND_HISTOGRAM:
+        return txn_add_histogram(txn, key, item);
+    case APPEND_EXEMPLAR:
+    case APPEND_METADATA:
+    case APPEND_KIND_COUNT:
+        return txn_refuse_kind(txn, key, item);
+    }
+    verdict = txn_place(txn, key, item->t_ms, &entry.ref);
+    if (verdict != APPEND_OK)
+        return verdict;
+    buf_reset(&txn->body);
+    head_record_put_float_body(&txn->body, item->t_ms, item->start_t_ms,
+                               sample_value_bits(item->v));
+    return txn_put_wide(txn, &entry);
+}
+
+static enum append_verdict txn_add(struct append_txn *base, const struct series_key *key,
+                                   const struct append_item *item)
+{
+    struct head_txn *txn = txn_of(base);
+    struct buf *payload = &txn->payload;
+    struct head_entry entry = {.t_ms = item->t_ms};
+    enum append_verdict verdict;
+
+    if (__builtin_expect(item->kind != APPEND_FLOAT || item->start_t_ms != 0, 0))
+        return txn_add_wide(txn, key, item);
+    verdict = txn_place(txn, key, item->t_ms, &entry.ref);
+    if (__builtin_expect(verdict != APPEND_OK, 0))
+        return verdict;
     if (__builtin_expect(payload->cap - payload->len < HEAD_RECORD_ENTRY_SIZE_MAX ||
                              payload->len >= txn->taken_bytes,
                          0)) {
-        const enum err err = txn->err != ERR_OK ? txn->err : txn_grow(txn);
+        const enum err err =
+            txn->err != ERR_OK ? txn->err : txn_grow(txn, HEAD_RECORD_ENTRY_SIZE_MAX);
 
         if (err != ERR_OK) {
             txn->err = err; /* whole or not at all: commit says so */

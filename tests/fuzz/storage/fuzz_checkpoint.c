@@ -55,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                .on_slab = on_slab,
                                                .on_series = on_series,
                                                .on_chunk = on_chunk,
+                                               .on_late_chunk = on_chunk,
                                                .on_end = on_end,
                                                .owner = &seen};
     struct slice rest = slice_of(data, size);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Payloads of the log: what decodes, encodes and decodes to the same again. */
 #include "base/assert.h"
+#include "model/order.h"
 #include "storage/head_record.h"
 
 static void check_series(struct slice payload)
@@ -64,11 +65,59 @@ out:
     buf_fini(&buf);
 }
 
+static void check_histogram(const struct head_wide_entry *entry)
+{
+    struct head_record_histogram record, again;
+    struct head_wide_entry copy = *entry;
+    struct arena arena;
+    struct buf body;
+
+    arena_init(&arena, NULL, 0);
+    buf_init(&body, 1 << 24);
+    if (head_record_get_histogram(entry, &arena, &record) == ERR_OK) {
+        head_record_put_histogram_body(&body, entry->t_ms, record.start_t_ms, &record.histogram);
+        ASSERT(body.err == ERR_OK);
+        copy.body = buf_slice(&body);
+        const enum err err = head_record_get_histogram(&copy, &arena, &again);
+        ASSERT(err == ERR_OK);
+        ASSERT(again.start_t_ms == record.start_t_ms);
+        ASSERT(order_histograms(&again.histogram, &record.histogram) == 0);
+    }
+    buf_fini(&body);
+    arena_fini(&arena);
+}
+
+/* Entries of all kinds, to the end. */
+static void check_wide(struct slice payload)
+{
+    struct head_entry entries[HEAD_RECORD_BATCH];
+    struct head_record_reader reader;
+    struct head_wide_entry entry;
+    struct slice tenant;
+    uint64_t v_bits;
+    int64_t start_t_ms;
+
+    if (head_record_open_samples(&reader, payload, &tenant) != ERR_OK)
+        return;
+    do {
+        while (head_record_next(&reader, entries) > 0)
+            ;
+        while (head_record_next_wide(&reader, &entry)) {
+            ASSERT(entry.kind < HEAD_WIDE_KINDS);
+            if (entry.kind == HEAD_WIDE_HISTOGRAM)
+                check_histogram(&entry);
+            else if (head_record_get_float(&entry, &start_t_ms, &v_bits) != ERR_OK)
+                break;
+        }
+    } while (reader.err == ERR_OK && reader.rest.len > 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct slice payload = slice_of(data, size);
 
     check_series(payload);
     check_samples(payload);
+    check_wide(payload);
     return 0;
 }

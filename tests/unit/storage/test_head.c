@@ -121,26 +121,22 @@ static void test_kinds_are_refused(void **state)
     fixture_open(&f);
     txn = txn_start(&f, "t");
     assert_int_equal(APPEND_EXEMPLARS_OFF, append_add(txn, &key, &item));
-    item.kind = APPEND_HISTOGRAM;
-    assert_int_equal(APPEND_HISTOGRAMS_OFF, append_add(txn, &key, &item));
-    assert_int_equal(APPEND_HISTOGRAMS_OFF, append_add(txn, &key, &item));
+    assert_int_equal(APPEND_EXEMPLARS_OFF, append_add(txn, &key, &item));
     item.kind = APPEND_METADATA;
     assert_int_equal(APPEND_METADATA_OFF, append_add(txn, &key, &item));
     result = txn_finish(&f, txn);
     check_err(ERR_OK, result.err);
-    assert_int_equal(1, result.counts[APPEND_EXEMPLARS_OFF]);
-    assert_int_equal(2, result.counts[APPEND_HISTOGRAMS_OFF]);
+    assert_int_equal(2, result.counts[APPEND_EXEMPLARS_OFF]);
     assert_int_equal(1, result.counts[APPEND_METADATA_OFF]);
     txn = txn_start(&f, "t"); /* by reference the text names the series as well */
     key.hash = series_hash(&f.key, SLICE("t"), key.labels);
     assert_int_equal(APPEND_OK, append_resolve(txn, key.hash, key.labels, &alias.ref));
-    item.kind = APPEND_HISTOGRAM;
-    assert_int_equal(APPEND_HISTOGRAMS_OFF, append_add(txn, &alias, &item));
+    assert_int_equal(APPEND_METADATA_OFF, append_add(txn, &alias, &item));
     alias.ref += UINT64_C(1) << 40;
     assert_int_equal(APPEND_UNKNOWN_REF, append_add(txn, &alias, &item));
     result = txn_finish(&f, txn);
-    assert_int_equal(1, result.counts[APPEND_HISTOGRAMS_OFF]);
-    assert_non_null(strstr(result.texts[APPEND_HISTOGRAMS_OFF], "metric_1{instance=\"i-0\""));
+    assert_int_equal(1, result.counts[APPEND_METADATA_OFF]);
+    assert_non_null(strstr(result.texts[APPEND_METADATA_OFF], "metric_1{instance=\"i-0\""));
     fixture_close(&f);
 }
 
