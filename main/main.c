@@ -21,7 +21,8 @@ static const char usage[] =
     "  import prometheus DIR    history of a Prometheus data directory\n"
     "  import openmetrics FILE  history from OpenMetrics text with timestamps\n"
     "  export prometheus OUT    samples of a data directory as blocks of Prometheus\n"
-    "  tsdb dump DIR            all samples of a data directory as text\n"
+    "  tsdb list|analyze|dump|verify DIR   look into a data directory\n"
+    "  verify DIR               the same as tsdb verify\n"
     "  help [configuration]     this text, or all settings in Markdown\n"
     "  --version                version and revision\n";
 
@@ -59,6 +60,11 @@ int main(int argc, char **argv)
         return check_main(argc - 1, argv + 1);
     if (strcmp(command, "import") == 0)
         return import_main(argc - 1, argv + 1);
+    if (strcmp(command, "verify") == 0) {
+        char *words[] = {"tsdb", "verify", argc == 3 ? argv[2] : "--help", NULL};
+
+        return tool_tsdb_main(3, words);
+    }
     if (strcmp(command, "export") == 0)
         return export_main(argc - 1, argv + 1);
     if (strcmp(command, "tsdb") == 0)

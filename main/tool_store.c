@@ -12,7 +12,7 @@
 enum { TOOL_PATH_SIZE = 1100 };
 
 /* A server's directory has an identity; without this look a mistyped path would become one. */
-static enum err check_is_there(const char *path, struct err_info *info)
+enum err tool_store_check(const char *path, struct err_info *info)
 {
     char identity[TOOL_PATH_SIZE];
     struct stat st;
@@ -28,7 +28,7 @@ enum err tool_store_open(struct tool_store *store, const struct tool_store_optio
 {
     const struct env_net_options env_options = {.reactors = NULL};
     enum err err = options->makes ? paths_check_data_dir(options->path, info)
-                                  : check_is_there(options->path, info);
+                                  : tool_store_check(options->path, info);
 
     if (err != ERR_OK)
         return err;

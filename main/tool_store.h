@@ -21,6 +21,8 @@ struct tool_store_options {
     bool makes;       /* makes it where it is missing; else ERR_NOT_FOUND */
 };
 
+/* ERR_NOT_FOUND: this is no data directory. */
+enum err tool_store_check(const char *path, struct err_info *info) MUST_USE;
 /* ERR_EXISTS: a server runs on it. After an error there is nothing to close. */
 enum err tool_store_open(struct tool_store *store, const struct tool_store_options *options,
                          struct err_info *info) MUST_USE;

@@ -9,26 +9,48 @@
 struct tsdb_command {
     const char *name, *help;
     enum err (*run)(struct tool_tsdb *tool, struct err_info *info);
+    bool needs_store;
 };
 
 static const struct tsdb_command tsdb_commands[] = {
-    {"dump", "all samples as text, as promtool prints them", tool_tsdb_dump},
+    {"list", "the blocks: times, counts, sizes", tool_tsdb_list, false},
+    {"analyze", "where series come from: churn, most common labels, bytes per sample",
+     tool_tsdb_analyze, true},
+    {"dump", "all samples as text, as promtool prints them", tool_tsdb_dump, true},
+    {"verify", "read every byte and say what is bad, where", tool_tsdb_verify, false},
 };
+
+#define AT(member) offsetof(struct tool_tsdb, member)
+
+static const struct setting tsdb_setting_table[] = {
+    {"human-readable", SETTING_BOOL, AT(human_readable), .flags = SETTING_FLAG_ONLY, .letter = 'r',
+     .help = "list: print times and sizes for people."},
+    {"limit", SETTING_INT, AT(limit), .value = "20", .min = "0", .max = "1000000",
+     .flags = SETTING_FLAG_ONLY, .help = "analyze: how many items to show in each list."},
+};
+
+static enum err run_on_store(struct tool_tsdb *tool, const struct tsdb_command *command,
+                             struct err_info *info)
+{
+    const struct tool_store_options options = {.path = tool->dir};
+    struct err_info close_info = {{0}};
+    enum err err = tool_store_open(&tool->store, &options, info);
+
+    if (err != ERR_OK)
+        return err;
+    err = command->run(tool, info);
+    const enum err close_err = tool_store_close(&tool->store, &close_info);
+    return err == ERR_OK && close_err != ERR_OK ? err_set(info, close_err, "%s", close_info.message)
+                                                : err;
+}
 
 static int run(struct tool_tsdb *tool, const struct tsdb_command *command)
 {
-    const struct tool_store_options options = {.path = tool->dir};
-    struct err_info info = {{0}}, close_info = {{0}};
+    struct err_info info = {{0}};
     enum err err = tool_select_parse(&tool->select, &info);
 
     if (err == ERR_OK)
-        err = tool_store_open(&tool->store, &options, &info);
-    if (err == ERR_OK) {
-        err = command->run(tool, &info);
-        const enum err close_err = tool_store_close(&tool->store, &close_info);
-        if (err == ERR_OK && close_err != ERR_OK)
-            err = err_set(&info, close_err, "%s", close_info.message);
-    }
+        err = command->needs_store ? run_on_store(tool, command, &info) : command->run(tool, &info);
     tool_select_fini(&tool->select);
     if (err == ERR_OK)
         return 0;
@@ -63,6 +85,7 @@ int tool_tsdb_main(int argc, char **argv)
     arena_init(&arena, NULL, 0);
     settings_init(&settings, &arena);
     settings_add(&settings, tool_select_setting_table, tool_select_setting_count, &tool.select);
+    settings_add(&settings, tsdb_setting_table, COUNT_OF(tsdb_setting_table), &tool);
     if (settings_parse_flags(&settings, argc - 1, argv + 1, &args, &info) != ERR_OK) {
         fprintf(stderr, "narthex tsdb: %s\n", info.message);
         arena_fini(&arena);

@@ -3,7 +3,7 @@
 
 #include "base/crc32c.h"
 #include "codec/snappy.h"
-#include "codec/zstd_block.h"
+#include "codec/zstd.h"
 #include "promtsdb/prom_dec_internal.h"
 
 enum {
@@ -33,6 +33,7 @@ void prom_wal_fini(struct prom_wal *wal)
 {
     buf_fini(&wal->record);
     arena_fini(&wal->decoded);
+    zstd_decoder_free(wal->zstd);
 }
 
 static bool corrupt(struct prom_wal *wal, const char *what)
@@ -103,6 +104,13 @@ static bool next_fragment(struct prom_wal *wal, struct fragment *fragment)
     return false;
 }
 
+static struct zstd_decoder *zstd_of(struct prom_wal *wal)
+{
+    if (wal->zstd == NULL)
+        wal->zstd = zstd_decoder_new(PROM_WAL_RECORD_SIZE_MAX);
+    return wal->zstd;
+}
+
 static bool decode(struct prom_wal *wal, uint8_t flags, struct slice whole, struct slice *record)
 {
     struct err_info info = {{0}};
@@ -112,7 +120,7 @@ static bool decode(struct prom_wal *wal, uint8_t flags, struct slice whole, stru
     if ((flags & SNAPPY_FLAG) != 0)
         err = snappy_block_decode(whole, PROM_WAL_RECORD_SIZE_MAX, &wal->decoded, record, &info);
     else if ((flags & ZSTD_FLAG) != 0)
-        err = zstd_block_decode(whole, PROM_WAL_RECORD_SIZE_MAX, &wal->decoded, record, &info);
+        err = zstd_decode(zstd_of(wal), whole, &wal->decoded, record, &info);
     else
         *record = whole;
     if (err == ERR_OK)

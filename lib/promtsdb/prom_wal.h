@@ -21,6 +21,8 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+struct zstd_decoder;
+
 enum { PROM_WAL_PAGE_SIZE = 32 << 10, PROM_WAL_RECORD_SIZE_MAX = 256 << 20 };
 
 struct prom_wal {
@@ -28,9 +30,10 @@ struct prom_wal {
     size_t at;
     enum err err; /* sticky; look at it once next has said false */
     struct err_info info;
-    bool is_torn;         /* ended in a record that is not whole */
-    struct buf record;    /* the fragments of the record so far */
-    struct arena decoded; /* the record when it was compressed */
+    bool is_torn;              /* ended in a record that is not whole */
+    struct buf record;         /* the fragments of the record so far */
+    struct arena decoded;      /* the record when it was compressed */
+    struct zstd_decoder *zstd; /* owned; NULL before the first record that needs it */
 };
 
 void prom_wal_init(struct prom_wal *wal, struct slice segment);

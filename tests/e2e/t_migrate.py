@@ -9,7 +9,7 @@ import time
 import tsdb_load
 from harness import PROJECT, check, check_equal, request, wait_for
 from registry import test
-from remote_write import field, snappy, varint
+from remote_write import field, sample_bits, snappy, varint
 
 GOLDEN = os.path.join(PROJECT, "tests/golden/promtsdb")
 
@@ -257,3 +257,75 @@ def move_in_and_out_of_killed_prometheus(env):
     os.makedirs(os.path.join(part, "wal"))
     lines = promtool_dump(env, part)
     check(0 < len(lines) < 100 and all("load_counter" in line for line in lines), f"{lines[:3]}")
+
+
+def sections(text):
+    """Of an analysis: {title: sorted lines}."""
+    found, title = {}, ""
+    for line in text.splitlines():
+        if line.endswith(":"):
+            title = line
+            found[title] = []
+        elif line and title:
+            found[title].append(line)
+    return {title: sorted(lines) for title, lines in found.items()}
+
+
+@test(narthex_only=True)
+def analysis_is_promtools(env):
+    folder = env.folder("analyze")
+    data, exported = os.path.join(folder, "data"), os.path.join(folder, "exported")
+    run(env, "import", "prometheus", os.path.join(GOLDEN, "v3.5"), f"--storage.path={data}")
+    run(env, "export", "prometheus", exported, f"--storage.path={data}", "--block-duration=31d")
+    os.makedirs(os.path.join(exported, "wal"))
+    want = subprocess.run([env.peer("promtool"), "tsdb", "analyze", exported], check=True,
+                          capture_output=True, timeout=60).stdout.decode()
+    got, _ = run(env, "tsdb", "analyze", data)
+    for line in ("Total Series: 13", "Label names: 6", "Postings (unique label pairs): 16",
+                 "Postings entries (total label pairs): 32"):
+        check(line in want and line in got, f"{line}\n{want}\n{got}")
+    for title, lines in sections(want).items():
+        if "churn" not in title:  # there promtool counts a block's range, not the data's
+            check_equal(lines, sections(got)[title], title)
+    check("bytes per sample" in got, got)
+    listed, _ = run(env, "tsdb", "list", data)
+    check_equal(4, len(listed.splitlines()), listed)
+
+
+def flip(path, at):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 0x10]))
+
+
+@test(narthex_only=True)
+def verify_names_what_is_bad(env):
+    server = env.server().start()
+    now = int(time.time() * 1000)
+    for i in range(20):
+        tsdb_load.push(server, tsdb_load.series({"__name__": "v", "i": str(i)}, sample_bits(now, i)))
+    server.flush()
+    for i in range(300):
+        tsdb_load.push(server, tsdb_load.series({"__name__": "v", "i": str(i)},
+                                                sample_bits(now + 1000, i)))
+    _, errors = run(env, "verify", server.data, status=1)
+    check("in use by another process" in errors, errors)
+    server.kill()
+    out, _ = run(env, "verify", server.data)
+    check("1 blocks with 20 samples" in out and out.rstrip().endswith("0 faults"), out)
+    block = [n for n in os.listdir(os.path.join(server.data, "blocks")) if len(n) == 26][0]
+    wal = sorted(n for n in os.listdir(os.path.join(server.data, "wal")) if n.endswith(".wal"))
+    bad = [(f"blocks/{block}/{name}", 40) for name in ("data.sst", "index.sst", "meta.json")]
+    bad += [(f"wal/{wal[0]}", 200), ("catalog", 30), ("identity", 20)]
+    for name, at in bad:
+        path = os.path.join(server.data, name)
+        flip(path, at)
+        out, _ = run(env, "tsdb", "verify", server.data, status=1)
+        check(os.path.basename(name) in out, f"{name} is bad, and nothing says so:\n{out}")
+        flip(path, at)
+    out, _ = run(env, "verify", server.data)
+    check(out.rstrip().endswith("0 faults"), out)
+    with open(os.path.join(server.data, "wal", wal[0]), "rb") as file:
+        check(len(file.read().rstrip(b"\0")) > 4000, "the log is too short for this test")
