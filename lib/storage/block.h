@@ -21,6 +21,7 @@
 #include "base/hash.h"
 #include "model/source.h"
 #include "storage/block_meta.h"
+#include "storage/block_stats.h"
 #include "storage/sst.h"
 
 struct block;
@@ -62,3 +63,8 @@ enum err block_exemplar_iter_next(struct block_exemplar_iter *iter, struct label
 /* Calls fn for each exemplar of the present series. */
 enum err block_exemplar_iter_walk(struct block_exemplar_iter *iter, source_exemplar_fn *fn,
                                   void *owner) MUST_USE;
+
+/* The numbers of ctx's tenant, in its arena; all are 0 when the block has nothing of it. Cheap: one
+ * value of the index. */
+enum err block_get_stats(struct block *block, struct source_ctx *ctx, struct block_stats *stats,
+                         struct err_info *info) MUST_USE;

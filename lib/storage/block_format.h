@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What index.sst's values are; the writer and the reader share it. docs/formats/block.md.
+/* What index.sst's values are; the writer and the reader share it. Statistics are in block_stats.h.
+ * docs/formats/block.md.
  *
  *   SERIES: labels | chunk count:uvarint chunk ... | exemplars:uvarint (only if there are any)
  *   labels: count:uvarint (text(name) text(value)) ...
  *   chunk:  first - last of the one before (0 at first):varint | last - first:uvarint |
  *           samples:uvarint | encoding:u8
- *   STATS:  version:u8 | series, chunks, samples:uvarint | label names:uvarint
- *           (text(name) values:uvarint) ...
  *   text:   length:uvarint bytes
  *   METADATA:  count:uvarint (type:u8 text(unit) text(help)) ...
  *   EXEMPLARS: (in data.sst) count:uvarint (t - t of the one before, 0 at first:varint | has_t:u8 |
@@ -24,7 +23,6 @@
 #include "model/sample.h"
 
 enum {
-    BLOCK_STATS_VERSION = 1,
     BLOCK_VALUE_SIZE_MAX = 64 << 20,
     BLOCK_LABELS_MAX = 4096, /* of one series */
 };

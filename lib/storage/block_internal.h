@@ -9,6 +9,7 @@
 #include "storage/block.h"
 #include "storage/block_format.h"
 #include "storage/block_key.h"
+#include "storage/block_stats.h"
 #include "storage/postings.h"
 #include "storage/source_query.h"
 
@@ -36,12 +37,16 @@ struct block_tenant {
     struct slice stats;     /* copy in ctx's arena: label names and their value counts */
     uint32_t series_count;  /* 0: the block has nothing of this tenant */
     uint32_t name_count;
-    uint64_t chunk_count, sample_count;
+    uint64_t chunk_count, sample_count, chunk_bytes;
 };
 
 /* Ends with the arena of ctx. info names the block on errors. */
 enum err block_tenant_open(struct block *block, struct source_ctx *ctx,
                            struct block_tenant **tenant, struct err_info *info) MUST_USE;
+
+/* All numbers of the tenant, zeros without any; in ctx's arena. */
+enum err block_tenant_stats(struct block_tenant *tenant, struct block_stats *stats,
+                            struct err_info *info) MUST_USE;
 
 /* An error of the index iterator, or ERR_OK if it is simply at its end. */
 enum err block_tenant_iter_err(struct block_tenant *tenant, struct err_info *info) MUST_USE;

@@ -162,6 +162,45 @@ static uint64_t posting_count(struct block_tenant *tenant, struct slice name, st
     return postings_peek_count(sst_iter_value(tenant->index));
 }
 
+/* How many series can meet a matcher at most. */
+static uint64_t matcher_bound(struct block_tenant *tenant, const struct matcher *matcher)
+{
+    uint64_t sum = 0;
+
+    if (matcher_matches_empty(matcher))
+        return tenant->series_count;
+    if (matcher->type == MATCHER_EQUAL)
+        return posting_count(tenant, matcher->name, matcher->value);
+    if (matcher->type != MATCHER_REGEX || matcher->set_count == 0)
+        return tenant->series_count;
+    for (uint32_t i = 0; i < matcher->set_count; i++)
+        sum += posting_count(tenant, matcher->name, matcher->set[i]);
+    return sum < tenant->series_count ? sum : tenant->series_count;
+}
+
+/* Samples of a series: of the metric that is asked for, if it is among the largest, else on average
+ * of all. */
+static double samples_per_series(struct block_tenant *tenant, struct matcher_list matchers)
+{
+    const double average = (double)tenant->sample_count / (double)tenant->series_count;
+    struct block_stats stats;
+
+    for (uint32_t i = 0; i < matchers.count; i++) {
+        const struct matcher *matcher = &matchers.items[i];
+
+        if (matcher->type != MATCHER_EQUAL || !slice_eq_cstr(matcher->name, "__name__"))
+            continue;
+        if (block_tenant_stats(tenant, &stats, NULL) != ERR_OK)
+            return average;
+        for (uint32_t j = 0; j < stats.metric_count; j++)
+            if (slice_eq(stats.metrics[j].value, matcher->value) &&
+                stats.metrics[j].series_count > 0)
+                return (double)stats.metrics[j].sample_count /
+                       (double)stats.metrics[j].series_count;
+    }
+    return average;
+}
+
 enum err block_estimate(struct block *block, const struct source_query *query,
                         struct source_estimate *estimate)
 {
@@ -171,25 +210,23 @@ enum err block_estimate(struct block *block, const struct source_query *query,
     if (!block_overlaps(block, query->t_min_ms, query->t_max_ms) ||
         block_tenant_open(block, query->ctx, &tenant, NULL) != ERR_OK || tenant->series_count == 0)
         return ERR_OK;
-    /* The smallest list of an equality bounds the series; time is taken as evenly filled. */
+    /* The matcher that fewest series meet bounds them; time is taken as evenly filled. */
     uint64_t series = tenant->series_count;
     for (uint32_t i = 0; i < query->matchers.count; i++) {
-        const struct matcher *matcher = &query->matchers.items[i];
+        const uint64_t bound = matcher_bound(tenant, &query->matchers.items[i]);
 
-        if (matcher->type == MATCHER_EQUAL && matcher->value.len > 0) {
-            const uint64_t count = posting_count(tenant, matcher->name, matcher->value);
-
-            series = count < series ? count : series;
-        }
+        series = bound < series ? bound : series;
     }
     const struct block_meta *meta = &block->meta;
-    const double share = (double)series / (double)tenant->series_count;
     const int64_t from = query->t_min_ms > meta->t_min_ms ? query->t_min_ms : meta->t_min_ms;
     const int64_t to = query->t_max_ms < meta->t_max_ms ? query->t_max_ms : meta->t_max_ms;
     const double span =
         ((double)to - (double)from + 1) / ((double)meta->t_max_ms - (double)meta->t_min_ms + 1);
+    const double samples = samples_per_series(tenant, query->matchers) * (double)series * span;
     estimate->series = series;
-    estimate->samples = (uint64_t)((double)tenant->sample_count * share * span);
-    estimate->bytes = (uint64_t)((double)meta->data.size_bytes * share * span);
+    estimate->samples = (uint64_t)samples;
+    if (tenant->sample_count > 0)
+        estimate->bytes =
+            (uint64_t)(samples * (double)tenant->chunk_bytes / (double)tenant->sample_count);
     return ERR_OK;
 }

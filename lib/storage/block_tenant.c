@@ -24,33 +24,70 @@ enum err block_tenant_iter_err(struct block_tenant *tenant, struct err_info *inf
     return err;
 }
 
-static enum err read_stats(struct block_tenant *tenant, struct err_info *info)
+/* Puts the index iterator on the tenant's statistics. False: it has none, or an error. */
+static bool seek_stats(struct block_tenant *tenant, enum err *err, struct err_info *info)
 {
-    uint64_t series_count;
-    uint64_t name_count;
-
+    *err = ERR_OK;
     block_key_index(&tenant->key, tenant->tenant, BLOCK_INDEX_STATS);
     if (tenant->key.err != ERR_OK)
-        return ERR_OK; /* longer than any tenant of a block */
-    if (!sst_iter_seek(tenant->index, buf_slice(&tenant->key)))
-        return block_tenant_iter_err(tenant, info);
-    if (!slice_eq(sst_iter_key(tenant->index), buf_slice(&tenant->key)))
-        return ERR_OK;
-    struct slice value = sst_iter_value(tenant->index);
-    if (value.len == 0 || value.data[0] != BLOCK_STATS_VERSION)
-        return err_set(info, value.len == 0 ? ERR_CORRUPT : ERR_VERSION,
-                       "block %s: statistics of an unknown version", tenant->block->name);
-    value = slice_skip(value, 1);
-    if (!varint_take_u64(&value, &series_count) || !varint_take_u64(&value, &tenant->chunk_count) ||
-        !varint_take_u64(&value, &tenant->sample_count) || !varint_take_u64(&value, &name_count) ||
-        series_count > UINT32_MAX || name_count > value.len)
-        return block_corrupt(tenant->block, info, "statistics make no sense");
-    tenant->stats = arena_copy(tenant->ctx->arena, value);
-    if (tenant->stats.data == NULL && value.len > 0)
-        return err_set(info, ERR_LIMIT, "no memory for label names");
-    tenant->series_count = (uint32_t)series_count;
-    tenant->name_count = (uint32_t)name_count;
+        return false; /* longer than any tenant of a block */
+    if (!sst_iter_seek(tenant->index, buf_slice(&tenant->key))) {
+        *err = block_tenant_iter_err(tenant, info);
+        return false;
+    }
+    return slice_eq(sst_iter_key(tenant->index), buf_slice(&tenant->key));
+}
+
+static enum err stats_fail(struct block_tenant *tenant, enum err err, struct err_info *info)
+{
+    if (err == ERR_LIMIT)
+        return err_set(info, err, "no memory for label names");
+    return err_set(info, err, "block %s: statistics %s", tenant->block->name,
+                   err == ERR_VERSION ? "of an unknown version" : "make no sense");
+}
+
+static enum err read_stats(struct block_tenant *tenant, struct err_info *info)
+{
+    struct block_stats_head head;
+    enum err err;
+
+    if (!seek_stats(tenant, &err, info))
+        return err;
+    err = block_stats_parse_head(sst_iter_value(tenant->index), &head);
+    if (err != ERR_OK)
+        return stats_fail(tenant, err, info);
+    tenant->stats = arena_copy(tenant->ctx->arena, head.names);
+    if (tenant->stats.data == NULL && head.names.len > 0)
+        return stats_fail(tenant, ERR_LIMIT, info);
+    tenant->series_count = (uint32_t)head.series_count;
+    tenant->name_count = head.name_count;
+    tenant->chunk_count = head.chunk_count;
+    tenant->sample_count = head.sample_count;
+    tenant->chunk_bytes = head.chunk_bytes;
     return ERR_OK;
+}
+
+enum err block_tenant_stats(struct block_tenant *tenant, struct block_stats *stats,
+                            struct err_info *info)
+{
+    enum err err;
+
+    *stats = (struct block_stats){0};
+    if (!seek_stats(tenant, &err, info))
+        return err;
+    err = block_stats_parse(sst_iter_value(tenant->index), tenant->ctx->arena, stats);
+    return err == ERR_OK ? ERR_OK : stats_fail(tenant, err, info);
+}
+
+enum err block_get_stats(struct block *block, struct source_ctx *ctx, struct block_stats *stats,
+                         struct err_info *info)
+{
+    struct block_tenant *tenant;
+
+    *stats = (struct block_stats){0};
+    const enum err err = block_tenant_open(block, ctx, &tenant, info);
+    return err == ERR_OK && tenant->series_count > 0 ? block_tenant_stats(tenant, stats, info)
+                                                     : err;
 }
 
 enum err block_tenant_open(struct block *block, struct source_ctx *ctx, struct block_tenant **out,
@@ -77,16 +114,20 @@ struct block_name_iter block_name_iter_start(const struct block_tenant *tenant)
 
 bool block_name_iter_next(struct block_name_iter *iter, struct slice *name, uint64_t *value_count)
 {
+    struct block_stats_name next;
+
     if (iter->left == 0) {
         iter->is_bad = iter->rest.len != 0;
         return false;
     }
     iter->left--;
-    if (!block_format_take_text(&iter->rest, name) || !varint_take_u64(&iter->rest, value_count)) {
+    if (!block_stats_take_name(&iter->rest, &next)) {
         iter->left = 0;
         iter->is_bad = true;
         return false;
     }
+    *name = next.name;
+    *value_count = next.value_count;
     return true;
 }
 

@@ -58,6 +58,7 @@ static enum err write_chunk(struct block_writer *w, struct err_info *info)
     if (err != ERR_OK)
         return err;
     count_chunk(w, &ref);
+    w->tenant_chunk_bytes += w->value.len;
     arena_reset(&chunk->arena);
     chunk->count = 0;
     chunk->has_starts = false;
@@ -93,7 +94,7 @@ static enum err end_series(struct block_writer *w, struct err_info *info)
     err = sst_writer_add(w->index, buf_slice(&w->key), buf_slice(&w->value), info);
     if (err != ERR_OK)
         return err;
-    block_writer_add_pairs(w, w->next_id);
+    block_writer_add_pairs(w, w->next_id, w->tenant_samples - w->samples_before);
     w->meta.series_count++;
     w->next_id++;
     return ERR_OK;
@@ -113,7 +114,7 @@ static enum err end_tenant(struct block_writer *w, struct err_info *info)
     }
     block_writer_reset_pairs(w);
     w->next_id = 0;
-    w->tenant_chunks = w->tenant_samples = 0;
+    w->tenant_chunks = w->tenant_samples = w->tenant_chunk_bytes = 0;
     w->in_tenant = false;
     return err;
 }
@@ -246,6 +247,7 @@ enum err block_writer_series(struct block_writer *w, struct slice tenant, struct
     buf_reset(&w->chunks);
     w->chunk_count = 0;
     w->chunk_t_before_ms = 0;
+    w->samples_before = w->tenant_samples;
     w->exemplar_count = 0;
     arena_reset(&w->exemplar_arena);
     w->in_series = true;

@@ -21,6 +21,7 @@ struct writer_pair {
     uint8_t *deltas;          /* owned: ids as varint steps */
     uint32_t len, cap;
     uint32_t count, last_id;
+    uint64_t sample_count; /* of these series */
 };
 
 /* Samples that become a chunk together. */
@@ -63,7 +64,7 @@ struct block_writer {
     size_t pair_count, pair_cap;
     struct map pair_map;                                  /* hash of name and value to pair */
     struct writer_pair *last_pairs[WRITER_LABELS_CACHED]; /* by position in the series before */
-    uint64_t tenant_chunks, tenant_samples;
+    uint64_t tenant_chunks, tenant_samples, tenant_chunk_bytes;
     uint32_t next_id;
 
     /* The present series. */
@@ -74,6 +75,7 @@ struct block_writer {
     struct buf chunks; /* encoded chunk list */
     uint32_t chunk_count;
     int64_t chunk_t_before_ms;
+    uint64_t samples_before;           /* of the tenant, when the series began */
     struct writer_chunk chunk;         /* the one under way */
     struct writer_exemplar *exemplars; /* owned */
     uint32_t exemplar_count, exemplar_cap;
@@ -97,8 +99,8 @@ enum err block_writer_publish(struct block_writer *w, struct err_info *info) MUS
 /* ---- label pairs: block_writer_pairs.c ---- */
 
 void block_writer_init_pairs(struct block_writer *w);
-/* The present series has this id. */
-void block_writer_add_pairs(struct block_writer *w, uint32_t id);
+/* The present series has this id and so many samples. */
+void block_writer_add_pairs(struct block_writer *w, uint32_t id, uint64_t sample_count);
 /* Writes postings and statistics of the present tenant. */
 enum err block_writer_put_pairs(struct block_writer *w, struct err_info *info) MUST_USE;
 void block_writer_reset_pairs(struct block_writer *w);

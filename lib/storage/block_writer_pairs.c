@@ -7,10 +7,15 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "storage/block_stats.h"
 #include "storage/block_writer_internal.h"
 #include "storage/postings.h"
 
 enum { PAIR_CAP_MIN = 8 };
+
+struct writer_tops {
+    struct block_stats_top metrics, pairs;
+};
 
 struct pair_key {
     struct slice name, value;
@@ -59,7 +64,7 @@ static void pair_add(struct writer_pair *pair, uint32_t id)
     pair->count++;
 }
 
-void block_writer_add_pairs(struct block_writer *w, uint32_t id)
+void block_writer_add_pairs(struct block_writer *w, uint32_t id, uint64_t sample_count)
 {
     for (uint32_t i = 0; i < w->label_count; i++) {
         const struct label *label = &w->label_items[i];
@@ -73,6 +78,7 @@ void block_writer_add_pairs(struct block_writer *w, uint32_t id)
         if (last != NULL)
             *last = pair;
         pair_add(pair, id);
+        pair->sample_count += sample_count;
     }
 }
 
@@ -110,27 +116,46 @@ static enum err write_pair(struct block_writer *w, const struct writer_pair *pai
     return sst_writer_add(w->index, buf_slice(&w->key), buf_slice(&w->value), info);
 }
 
+/* Names with their values, and the pairs with the most series, from the sorted pairs. */
+static void sum_pairs(struct block_writer *w, struct block_stats_name *names,
+                      struct writer_tops *tops, struct block_stats *stats)
+{
+    for (size_t i = 0; i < w->pair_count; i++) {
+        const struct writer_pair *pair = w->pairs[i];
+        const struct block_stats_pair sum = {pair->name, pair->value, pair->count, 0};
+        struct block_stats_pair *place;
+
+        if (i == 0 || !slice_eq(pair->name, w->pairs[i - 1]->name))
+            names[stats->name_count++] = (struct block_stats_name){.name = pair->name};
+        names[stats->name_count - 1].value_count++;
+        names[stats->name_count - 1].value_bytes += pair->value.len;
+        (void)block_stats_top_add(&tops->pairs, &sum, &place);
+        if (slice_eq_cstr(pair->name, "__name__") &&
+            block_stats_top_add(&tops->metrics, &sum, &place))
+            place->sample_count = pair->sample_count;
+    }
+}
+
 static enum err write_stats(struct block_writer *w, struct err_info *info)
 {
+    struct block_stats stats = {.series_count = w->next_id,
+                                .chunk_count = w->tenant_chunks,
+                                .sample_count = w->tenant_samples,
+                                .chunk_bytes = w->tenant_chunk_bytes};
+    struct writer_tops *tops = ARENA_NEW(&w->arena, struct writer_tops);
     uint32_t name_count = 0;
 
     for (size_t i = 0; i < w->pair_count; i++)
         name_count += i == 0 || !slice_eq(w->pairs[i]->name, w->pairs[i - 1]->name);
+    struct block_stats_name *names = ARENA_ARRAY(&w->arena, struct block_stats_name, name_count);
+    sum_pairs(w, names, tops, &stats);
+    stats.names = names;
+    stats.metrics = tops->metrics.items;
+    stats.metric_count = tops->metrics.count;
+    stats.pairs = tops->pairs.items;
+    stats.pair_count = tops->pairs.count;
     buf_reset(&w->value);
-    buf_add_byte(&w->value, BLOCK_STATS_VERSION);
-    block_format_put_uint(&w->value, w->next_id);
-    block_format_put_uint(&w->value, w->tenant_chunks);
-    block_format_put_uint(&w->value, w->tenant_samples);
-    block_format_put_uint(&w->value, name_count);
-    for (size_t i = 0; i < w->pair_count;) {
-        size_t end = i + 1;
-
-        while (end < w->pair_count && slice_eq(w->pairs[end]->name, w->pairs[i]->name))
-            end++;
-        block_format_put_text(&w->value, w->pairs[i]->name);
-        block_format_put_uint(&w->value, end - i);
-        i = end;
-    }
+    block_stats_put(&w->value, &stats);
     block_key_index(&w->key, buf_slice(&w->tenant), BLOCK_INDEX_STATS);
     if (w->key.err != ERR_OK || w->value.err != ERR_OK)
         return err_set(info, ERR_TOO_LARGE, "too many label names for a block");
