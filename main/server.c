@@ -189,8 +189,10 @@ static enum err server_load_and_apply(struct server *server, struct err_info *in
     }
     if (err != ERR_OK)
         return err;
-    if (server->querier != NULL)
+    if (server->querier != NULL) {
         querier_set_evaluation_interval(server->querier, config->global.evaluation_interval_ms);
+        querier_set_external_labels(server->querier, config->global.external_labels);
+    }
     if (server->distributor != NULL) {
         distributor_set_name_scheme(server->distributor, config->global.name_scheme);
         distributor_set_out_of_order(server->distributor, config->out_of_order_window_ms);
@@ -426,6 +428,7 @@ static void server_make_querier(struct server *server)
         .binop_fill_modifiers = flags_has_feature(&server->flags, "promql-binop-fill-modifiers"),
         .duration_expressions = flags_has_feature(&server->flags, "promql-duration-expr"),
     });
+    querier_set_external_labels(server->querier, server->config->global.external_labels);
 }
 
 static enum err server_make_scraper(struct server *server, struct err_info *info)

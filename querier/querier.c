@@ -24,6 +24,14 @@ const struct setting querier_setting_table[] = {
     {"query.max-total-memory", SETTING_SIZE, offsetof(struct querier_settings, size_max),
      .value = "4GiB", .min = "1MiB", .max = "1PiB",
      .help = "Most memory that all queries together may use."},
+    {"storage.remote.read-sample-limit", SETTING_INT,
+     offsetof(struct querier_settings, read_samples_max), .value = "50000000", .min = "0",
+     .max = "1000000000000",
+     .help = "Most samples that one query of a remote read that is not streamed gives; 0: any."},
+    {"storage.remote.read-max-bytes-in-frame", SETTING_INT,
+     offsetof(struct querier_settings, read_frame_size_max), .value = "1048576", .min = "1",
+     .max = "67108864",
+     .help = "Bytes of a frame of a streamed remote read, after which the next one begins."},
 };
 const size_t querier_setting_count = COUNT_OF(querier_setting_table);
 
@@ -66,6 +74,8 @@ struct querier *querier_new(const struct querier_options *options)
     const struct slice eval = SLICE("inner_eval"), queue = SLICE("queue_time");
 
     querier->options = *options;
+    pthread_mutex_init(&querier->external_lock, NULL);
+    arena_init(&querier->external_arena, NULL, 0);
     querier->log = log_make((struct log_sink *)options->log_sink, "querier");
     budget_init(&querier->budget, options->budget, "queries", options->settings->size_max);
     struct promql_engine_options engine = {
@@ -96,6 +106,8 @@ void querier_free(struct querier *querier)
     metric_unregister(querier->options.metrics, querier_metric_descs,
                       COUNT_OF(querier_metric_descs), &querier->metrics);
     promql_engine_free(querier->engine);
+    arena_fini(&querier->external_arena);
+    pthread_mutex_destroy(&querier->external_lock);
     mem_free(querier);
 }
 
@@ -103,6 +115,29 @@ void querier_add_routes(struct querier *querier, struct http_server *server)
 {
     api_query_add_routes(querier, server);
     api_series_add_routes(querier, server);
+    api_read_add_routes(querier, server);
+}
+
+void querier_set_external_labels(struct querier *querier, struct label_set labels)
+{
+    pthread_mutex_lock(&querier->external_lock);
+    arena_reset(&querier->external_arena);
+    querier->external = label_set_copy(&querier->external_arena, labels);
+    pthread_mutex_unlock(&querier->external_lock);
+}
+
+enum err query_scope_external(struct query_scope *scope, struct label_set *labels)
+{
+    struct querier *querier = scope->querier;
+    uint32_t count;
+
+    pthread_mutex_lock(&querier->external_lock);
+    count = querier->external.count;
+    *labels = label_set_copy(&scope->arena, querier->external);
+    pthread_mutex_unlock(&querier->external_lock);
+    return labels->count == count
+               ? ERR_OK
+               : err_set(&scope->info, ERR_LIMIT, "memory limit of the query exceeded");
 }
 
 struct query_engine *querier_engine(struct querier *querier)

@@ -26,6 +26,8 @@ struct querier_settings {
     int64_t concurrency_max;
     int64_t samples_max;
     uint64_t query_size_max, size_max; /* bytes: of one query, of all */
+    int64_t read_samples_max;          /* of one remote read; 0: any */
+    int64_t read_frame_size_max;       /* bytes */
 };
 
 extern const struct setting querier_setting_table[];
@@ -47,11 +49,15 @@ struct querier *querier_new(const struct querier_options *options);
 /* Takes querier; NULL is fine. No query may be under way. */
 void querier_free(struct querier *querier);
 
-/* /api/v1/query, query_range, series, labels, label/<name>/values. Before the server starts. */
+/* /api/v1/query, query_range, series, labels, label/<name>/values, read. Before the server starts.
+ */
 void querier_add_routes(struct querier *querier, struct http_server *server);
 
 /* For the ruler; borrowed from querier. */
 struct query_engine *querier_engine(struct querier *querier);
+
+/* Labels that remote read and federation add, at start and when they are reloaded. Copied. */
+void querier_set_external_labels(struct querier *querier, struct label_set labels);
 
 /* The global evaluation interval was reloaded. */
 void querier_set_evaluation_interval(struct querier *querier, int64_t interval_ms);

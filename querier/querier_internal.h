@@ -3,6 +3,8 @@
 
 /* What the files of this folder share. */
 
+#include <pthread.h>
+
 #include "model/query.h"
 #include "net/http_server.h"
 #include "promql/engine.h"
@@ -21,6 +23,9 @@ struct querier {
     struct budget budget;         /* of all queries */
     struct promql_engine *engine; /* owned */
     struct querier_metrics metrics;
+    pthread_mutex_t external_lock; /* guards the two below */
+    struct arena external_arena;
+    struct label_set external;
 };
 
 /* The memory and the limits of one request that reads; lives on its worker's stack. */
@@ -44,6 +49,8 @@ bool query_scope_begin(struct query_scope *scope, struct http_request *req);
 enum err query_scope_keep_result(struct query_scope *scope, struct query_result *result) MUST_USE;
 enum err query_scope_keep_labels(struct query_scope *scope, struct label_set *sets,
                                  size_t count) MUST_USE;
+/* A copy of the external labels. LIMIT: no room. */
+enum err query_scope_external(struct query_scope *scope, struct label_set *labels) MUST_USE;
 /* Gives everything back. After the answer. */
 void query_scope_end(struct query_scope *scope);
 /* A context for the source. */
@@ -51,3 +58,4 @@ struct source_ctx query_scope_ctx(struct query_scope *scope);
 
 void api_query_add_routes(struct querier *querier, struct http_server *server);
 void api_series_add_routes(struct querier *querier, struct http_server *server);
+void api_read_add_routes(struct querier *querier, struct http_server *server);
