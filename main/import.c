@@ -14,7 +14,7 @@
 #include "main/tool_file.h"
 #include "model/tenant.h"
 
-enum { ULID_LEN = 26 };
+enum { ULID_LEN = 26, TENANT_LEN_MAX = 150 };
 
 struct import_settings {
     struct slice storage_path, tenant;
@@ -91,6 +91,21 @@ static void print_summary(const struct import *import)
     printf("\n");
 }
 
+/* As Mimir has it: tenants become parts of paths. */
+static enum err check_tenant(struct slice tenant, struct err_info *info)
+{
+    const size_t good = strspn(tenant.data, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                            "0123456789!-_.*'()");
+
+    if (tenant.len == 0 || tenant.len > TENANT_LEN_MAX || good != tenant.len ||
+        slice_eq_cstr(tenant, ".") || slice_eq_cstr(tenant, ".."))
+        return err_set(info, ERR_BAD_INPUT,
+                       "tenant \"%.*s\" is empty, too long, or has other than letters, digits and "
+                       "!-_.*'()",
+                       (int)(tenant.len < 50 ? tenant.len : 50), tenant.data);
+    return ERR_OK;
+}
+
 static int run(const struct import_settings *settings, const char *kind, const char *path)
 {
     const struct tool_store_options options = {.path = settings->storage_path.data, .makes = true};
@@ -98,21 +113,22 @@ static int run(const struct import_settings *settings, const char *kind, const c
     struct tool_store store;
     struct err_info info = {{0}};
 
-    if (!settings->dry_run) {
-        const enum err err = tool_store_open(&store, &options, &info);
+    enum err err = check_tenant(settings->tenant, &info);
 
-        if (err != ERR_OK) {
-            fprintf(stderr, "narthex import: %s\n", err_message(err, &info));
-            return 1;
-        }
+    if (err == ERR_OK && !settings->dry_run) {
+        err = tool_store_open(&store, &options, &info);
         import.store = &store;
+    }
+    if (err != ERR_OK) {
+        fprintf(stderr, "narthex import: %s\n", err_message(err, &info));
+        return 1;
     }
     if (strcmp(kind, "prometheus") == 0)
         import_prometheus(&import, path);
     else
         import_openmetrics(&import, path);
     if (import.store != NULL) {
-        const enum err err = tool_store_close(&store, &info);
+        err = tool_store_close(&store, &info);
 
         if (err != ERR_OK)
             import_fault(&import, settings->storage_path.data, err, &info);

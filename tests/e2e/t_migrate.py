@@ -69,21 +69,33 @@ def import_of_golden_directory(env):
     server.stop()
 
 
+def flip(path, at):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 0x10]))
+
+
 @test(narthex_only=True)
 def import_names_damage(env):
-    """One bad chunk stops its block alone."""
+    """One bad chunk stops its block alone, a bad log what is behind in its file."""
     folder = env.folder("damaged")
     source, data = os.path.join(folder, "prometheus"), os.path.join(folder, "data")
     shutil.copytree(os.path.join(GOLDEN, "v3.5"), source)
     block = sorted(n for n in os.listdir(source) if len(n) == 26)[0]
-    with open(os.path.join(source, block, "chunks/000001"), "r+b") as file:
-        file.seek(100)
-        byte = file.read(1)
-        file.seek(100)
-        file.write(bytes([byte[0] ^ 1]))
+    flip(os.path.join(source, block, "chunks/000001"), 100)
     out, errors = run(env, "import", "prometheus", source, f"--storage.path={data}", status=1)
     check(f"{block}: chunks/000001: checksum" in errors, errors)
     check("in 2 blocks" in out and "1 faults" in out, out)
+    shutil.rmtree(data)
+    flip(os.path.join(source, block, "chunks/000001"), 100)
+    log = sorted(n for n in os.listdir(os.path.join(source, "wal")) if len(n) == 8)[1]
+    flip(os.path.join(source, "wal", log), 500)
+    out, errors = run(env, "import", "prometheus", source, f"--storage.path={data}", status=1)
+    check(f"wal/{log}: " in errors and "1 faults" in out and "in 3 blocks" in out, errors + out)
+    _, errors = run(env, "import", "prometheus", source, "--tenant=a/b", "--dry-run", status=1)
+    check('tenant "a/b"' in errors, errors)
 
 
 OPENMETRICS = """# HELP requests Requests.
@@ -290,14 +302,6 @@ def analysis_is_promtools(env):
     check("bytes per sample" in got, got)
     listed, _ = run(env, "tsdb", "list", data)
     check_equal(4, len(listed.splitlines()), listed)
-
-
-def flip(path, at):
-    with open(path, "r+b") as file:
-        file.seek(at)
-        byte = file.read(1)
-        file.seek(at)
-        file.write(bytes([byte[0] ^ 0x10]))
 
 
 @test(narthex_only=True)

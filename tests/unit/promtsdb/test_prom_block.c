@@ -3,6 +3,8 @@
 /* The blocks and head chunks of a real Prometheus: every sample of them is one that promtool
  * printed, or deleted; and every damaged byte is noticed. */
 #include "base/buf.h"
+#include "base/crc32c.h"
+#include "base/endian.h"
 #include "base/number.h"
 #include "golden.h"
 #include "model/histogram_text.h"
@@ -211,6 +213,69 @@ static enum err read_index(struct slice bytes, uint64_t *sum)
     return err;
 }
 
+/* ---- version 1: places where version 2 has numbers ---- */
+
+static void put_section(struct buf *file, struct slice body)
+{
+    uint8_t word[4];
+
+    endian_put_u32be(word, (uint32_t)body.len);
+    buf_add(file, word, sizeof(word));
+    buf_add_slice(file, body);
+    endian_put_u32be(word, crc32c_slice(body));
+    buf_add(file, word, sizeof(word));
+}
+
+/* One series {a="bb"} with a chunk, as upstream's old format has it. */
+static void test_version_1(void **state)
+{
+    uint8_t toc[52] = {0};
+    struct prom_index index;
+    struct prom_series series;
+    struct arena arena;
+    struct buf file;
+
+    (void)state;
+    buf_init(&file, 4096);
+    buf_add(&file, "\xba\xaa\xd7\x00\x01", 5);
+    const uint8_t symbols[] = {0, 0, 0, 2, 1, 'a', 2, 'b', 'b'};
+    put_section(&file, slice_of(symbols, sizeof(symbols)));
+    /* The texts begin at byte 13, behind magic, version, length and count. */
+    const size_t series_place = file.len;
+    const uint8_t entry[] = {1, 13, 15, 1, 20, 5, 8};
+    uint8_t word[4];
+    buf_add_byte(&file, (char)sizeof(entry));
+    buf_add(&file, entry, sizeof(entry));
+    endian_put_u32be(word, crc32c(0, entry, sizeof(entry)));
+    buf_add(&file, word, sizeof(word));
+    endian_put_u64be(toc + 32, file.len);
+    const uint8_t list[] = {0, 0, 0, 1, 0, 0, 0, (uint8_t)series_place};
+    const size_t list_place = file.len;
+    put_section(&file, slice_of(list, sizeof(list)));
+    const uint8_t table[] = {0, 0, 0, 1, 2, 0, 0, (uint8_t)list_place};
+    endian_put_u64be(toc, 5);
+    endian_put_u64be(toc + 40, file.len);
+    put_section(&file, slice_of(table, sizeof(table)));
+    endian_put_u32be(toc + 48, crc32c(0, toc, 48));
+    buf_add(&file, toc, sizeof(toc));
+
+    arena_init(&arena, NULL, 0);
+    check_err(ERR_OK, prom_index_open(&index, buf_slice(&file), NULL));
+    assert_int_equal(1, index.series_count);
+    check_err(ERR_OK, prom_index_series(&index, 0, &arena, &series, NULL));
+    assert_int_equal(series_place, series.ref);
+    check_slice("bb", label_set_get(series.labels, SLICE("a")));
+    assert_int_equal(1, series.chunk_count);
+    assert_int_equal(10, series.chunks[0].t_min_ms);
+    assert_int_equal(15, series.chunks[0].t_max_ms);
+    assert_int_equal(8, series.chunks[0].ref);
+    prom_index_fini(&index);
+    file.data[4] = 9;
+    check_err(ERR_VERSION, prom_index_open(&index, buf_slice(&file), NULL));
+    arena_fini(&arena);
+    buf_fini(&file);
+}
+
 /* A wrong byte is an error, or lies where nobody reads (the old tables of label values). */
 static void test_damaged_index(void **state)
 {
@@ -298,8 +363,11 @@ static void test_meta(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blocks),        cmocka_unit_test(test_head_chunks),
-        cmocka_unit_test(test_damaged_index), cmocka_unit_test(test_damaged_tombstones),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_head_chunks),
+        cmocka_unit_test(test_version_1),
+        cmocka_unit_test(test_damaged_index),
+        cmocka_unit_test(test_damaged_tombstones),
         cmocka_unit_test(test_meta),
     };
 

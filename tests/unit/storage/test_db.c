@@ -752,6 +752,13 @@ static enum err fill_one(void *owner, struct block_writer *writer, struct err_in
     return err;
 }
 
+static enum err fill_failing(void *owner, struct block_writer *writer, struct err_info *info)
+{
+    const enum err err = fill_one(owner, writer, info);
+
+    return err == ERR_OK ? ERR_IO : err;
+}
+
 /* A block that comes from elsewhere is there at once and after a start, and only once. */
 static void test_add_block(void **state)
 {
@@ -773,6 +780,9 @@ static void test_add_block(void **state)
     (void)state;
     fixture_init(&f);
     check_err(ERR_END, db_add_block(f.db, &empty, NULL, NULL));
+    block.fill = fill_failing; /* leaves nothing, and may be tried again */
+    check_err(ERR_IO, db_add_block(f.db, &block, NULL, NULL));
+    block.fill = fill_one;
     check_err_info(ERR_OK, db_add_block(f.db, &block, NULL, &info), &info);
     check_err(ERR_EXISTS, db_add_block(f.db, &block, NULL, NULL));
     block.name = "no ulid";
