@@ -252,6 +252,9 @@ static bool cursor_next(struct sample_cursor *base, struct sample_columns *colum
         }
     }
     columns->count = 0;
+    /* The query may have many cursors, which live as long as it: this one needs no more memory. */
+    if (cursor->arena != NULL)
+        arena_fini(cursor->arena);
     return false;
 }
 

@@ -364,6 +364,72 @@ static void test_all_kinds(void **state)
     }
 }
 
+/* However many series of histograms a query reads, one after the other, it holds the buckets of
+ * one. */
+static void test_memory(void **state)
+{
+    enum { MANY = 300, EACH = 200 };
+    static const struct histogram_span span = {0, 40};
+    static struct sample_columns columns;
+    static int64_t deltas[40];
+    struct histogram h = {.positive_spans = &span,
+                          .positive_span_count = 1,
+                          .positive_count = 40,
+                          .i = {.positive_deltas = deltas}};
+    struct series_stream *stream;
+    struct source_series series;
+    struct block *block = NULL;
+    struct block_writer *w;
+    struct budget budget;
+    struct arena arena;
+    struct fixture f;
+    uint64_t count = 0;
+    char value[8];
+
+    (void)state;
+    fixture_init(&f);
+    const struct block_writer_options options = {.env = &f.env,
+                                                 .door = f.door,
+                                                 .hash_key = &f.hash_key,
+                                                 .dir = f.dir.path,
+                                                 .ulid = ulid_make(&f.env),
+                                                 .window_t_min_ms = INT64_MIN,
+                                                 .window_t_end_ms = INT64_MAX};
+    const struct block_options read = {
+        .env = &f.env, .door = f.door, .hash_key = &f.hash_key, .dir = f.dir.path};
+    check_err(ERR_OK, block_writer_open(&options, &w, NULL));
+    for (uint32_t i = 0; i < MANY; i++) {
+        (void)snprintf(value, sizeof(value), "h%03u", i);
+        const struct label label = {SLICE("__name__"), slice_from_cstr(value)};
+        check_err(ERR_OK, block_writer_series(w, SLICE("t"), (struct label_set){&label, 1}, NULL));
+        columns.kind = SAMPLE_HISTOGRAM;
+        columns.count = 1;
+        for (int64_t t_ms = 0; t_ms < EACH; t_ms++) {
+            columns.t_ms[0] = t_ms;
+            columns.histograms[0] = &h;
+            check_err(ERR_OK, block_writer_columns(w, &columns, NULL));
+        }
+    }
+    check_err(ERR_OK, block_writer_finish(w, &f.meta, NULL));
+    check_err(ERR_OK, block_open(&read, f.meta.ulid, &block, NULL));
+    budget_init(&budget, NULL, "query", 4 << 20);
+    arena_init(&arena, &budget, 0);
+    struct source_ctx ctx = {.tenant = SLICE("t"), .arena = &arena, .budget = &budget};
+    check_err(ERR_OK,
+              block_source(block)->ops->select(block_source(block), &ctx, (struct matcher_list){0},
+                                               INT64_MIN, INT64_MAX, NULL, &stream, NULL));
+    while (series_stream_next(stream, &series)) {
+        while (sample_cursor_next(series.cursor, &columns))
+            count += columns.count;
+        check_err(ERR_OK, series.cursor->err);
+    }
+    check_err(ERR_OK, stream->err);
+    assert_int_equal(MANY * EACH, count);
+    arena_fini(&arena);
+    block_unref(block);
+    fixture_fini(&f);
+}
+
 /* ---- damage ---- */
 
 /* A sum of all that a block answers; false if it answers anything with an error. */
@@ -743,6 +809,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_kinds),
+        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_every_region),
         cmocka_unit_test(test_wrong_tables),
     };
