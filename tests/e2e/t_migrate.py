@@ -171,12 +171,15 @@ QUERIES = [
     "sum by (job, n) (rate(load_counter[10s]))",
     "count_over_time(load_odd[1m])",
     "max_over_time(load_decimal[20s])",
-    "histogram_quantile(0.9, rate(load_histogram{kind!='gauge'}[8s]))",
     "histogram_count(load_histogram)",
     "load_histogram",
     "sum(increase(prometheus_http_requests_total[15s]))",
     "load_late_only",
+    "histogram_quantile(0.9, rate(load_histogram{kind!='gauge'}[8s]))",  # not yet in Narthex
 ]
+
+
+ZERO, NEGATIVE_ZERO = bytes(8), bytes(7) + b"\x80"
 
 
 def snappy_decode(data):
@@ -211,20 +214,56 @@ def snappy_decode(data):
     return bytes(out)
 
 
+def fields_of(message):
+    """(number, value) of each field: numbers, or bytes."""
+    at = 0
+
+    def number():
+        nonlocal at
+        value, shift = 0, 0
+        while True:
+            value |= (message[at] & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if message[at - 1] < 0x80:
+                return value
+
+    while at < len(message):
+        key = number()
+        if key & 7 == 0:
+            yield key >> 3, number()
+        else:
+            size = 8 if key & 7 == 1 else number()
+            yield key >> 3, message[at:at + size]
+            at += size
+
+
 def remote_read(server, names, start_ms, end_ms):
-    """The answer's bytes: every series of these metrics with the bits of every sample."""
+    """{labels: {time: bits of the value}} of these metrics. Go's encoder leaves out a negative zero
+    as it does a positive one, so they are one here."""
     matcher = field(3, varint(1 << 3) + varint(2) + field(2, b"__name__") + field(3, names.encode()))
     query = field(1, varint(1 << 3) + varint(start_ms) + varint(2 << 3) + varint(end_ms) + matcher)
     answer = request(server.port, "POST", "/api/v1/read", snappy(query), {
         "Content-Type": "application/x-protobuf", "Content-Encoding": "snappy",
         "X-Prometheus-Remote-Read-Version": "0.1.0"})
     check_equal(200, answer.status, f"remote read: {answer}")
-    return snappy_decode(answer.body)
+    found = {}
+    for _, result in fields_of(snappy_decode(answer.body)):
+        for _, series in fields_of(result):
+            labels, samples = [], {}
+            for n, part in fields_of(series):
+                values = dict(fields_of(part))
+                if n == 1:
+                    labels.append((values[1], values[2]))
+                elif n == 2:
+                    bits = values.get(1, ZERO)
+                    samples[values.get(2, 0)] = ZERO if bits == NEGATIVE_ZERO else bits
+            found[tuple(labels)] = samples
+    return found
 
 
-def compare_servers(want, got, end):
+def compare_servers(want, got, end, queries):
     """Both are Prometheus: the same answers, and the same bits."""
-    for query in QUERIES:
+    for query in queries:
         for at in (end, end - 4, end - 9):
             a, b = want.query(query, at), got.query(query, at)
             order = lambda series: sorted(series["metric"].items())  # noqa: E731
@@ -235,8 +274,20 @@ def compare_servers(want, got, end):
     names = "load_(counter|decimal|odd|late_only|ü)"
     span = int(end * 1000) - 3600000, int(end * 1000) + 1000
     a, b = remote_read(want, names, *span), remote_read(got, names, *span)
-    check(len(a) > 5000, f"remote read gave only {len(a)} bytes")
-    check(a == b, "remote read: other bits")
+    check(sum(len(samples) for samples in a.values()) > 200, f"remote read gave only {a}")
+    check_equal(sorted(a), sorted(b), "series by remote read")
+    for labels, samples in a.items():
+        check_equal(samples, b[labels], f"samples by remote read of {labels}")
+
+
+def snapshot_dump(env, server):
+    """What a Prometheus has in order, once it runs. promtool, which reads a directory offline, takes
+    samples of the log for old that are in the range of a block of late samples alone; a snapshot
+    leaves out late samples that are in no block yet. Together they are all."""
+    name = server.post("/api/v1/admin/tsdb/snapshot").json()["data"]["name"]
+    path = os.path.join(server.data, "snapshots", name)
+    os.makedirs(os.path.join(path, "wal"), exist_ok=True)
+    return promtool_dump(env, path)
 
 
 @test(seconds=150, narthex_only=True)
@@ -247,21 +298,26 @@ def move_in_and_out_of_killed_prometheus(env):
     data, exported = os.path.join(folder, "data"), os.path.join(folder, "exported")
     for name in ("chunks_head", "wal", "wbl"):
         check(os.path.isdir(os.path.join(peer.data, name)), f"no {name}")
-    want = promtool_dump(env, peer.data)
-    check(len(want) > 4000, f"only {len(want)} samples")
+    offline = promtool_dump(env, peer.data)
+    check(len(offline) > 4000, f"only {len(offline)} samples")
     out, errors = run(env, "import", "prometheus", peer.data, f"--storage.path={data}")
     check("faults" not in out, out + errors)
-    compare_dumps(want, dump_of(env, data))
+    ours = dump_of(env, data)
     run(env, "export", "prometheus", exported, f"--storage.path={data}", "--block-duration=2h")
     os.makedirs(os.path.join(exported, "wal"))  # promtool's dump asks for one
-    check_equal(sorted(want), sorted(promtool_dump(env, exported)), "promtool of what was exported")
+    compare_dumps(promtool_dump(env, exported), ours)
     subprocess.run([env.peer("promtool"), "tsdb", "analyze", exported], check=True,
                    capture_output=True, timeout=60)
     # What a Prometheus says of its own directory, and another one of the exported one.
     peer.set_config("global: {scrape_interval: 1h}")
     peer.start()
+    compare_dumps(sorted(set(offline) | set(snapshot_dump(env, peer))), ours)
     other = env.prometheus(flags=["--storage.tsdb.retention.time=100y"], data=exported).start()
-    compare_servers(peer, other, end)
+    compare_servers(peer, other, end, QUERIES)
+    # Narthex itself, on what was imported.
+    server = env.server(data=data, config="global: {scrape_interval: 1h}").start()
+    compare_servers(peer, server, end, QUERIES[:-1])
+    server.stop()
     # A part of it: one metric, for two seconds.
     part = os.path.join(folder, "part")
     run(env, "export", "prometheus", part, f"--storage.path={data}", "--match=load_counter",

@@ -171,10 +171,67 @@ static void test_golden(void **state)
     temp_dir_fini(&dir);
 }
 
+static enum err add_metadata(void *owner, const struct metadata *metadata)
+{
+    struct buf *text = owner;
+
+    buf_printf(text, "%.*s %d %.*s|%.*s\n", SLICE_ARG(metadata->metric), (int)metadata->type,
+               SLICE_ARG(metadata->help), SLICE_ARG(metadata->unit));
+    return ERR_OK;
+}
+
+/* Samples in any order over two days, with what is said of their metrics. */
+static void test_openmetrics(void **state)
+{
+    static const char body[] = "# TYPE a_seconds gauge\n"
+                               "# UNIT a_seconds seconds\n"
+                               "# HELP a_seconds What \\\"a\\\" is.\n"
+                               "a_seconds 2 1700090000\n"
+                               "a_seconds 1 1700000000\n"
+                               "a_seconds 1 1700000000\n"
+                               "# EOF\n";
+    struct temp_dir dir;
+    struct tool_store store;
+    struct source_ctx ctx = {.tenant = SLICE("anonymous")};
+    struct arena arena;
+    struct buf text;
+    char path[PATH_SIZE], from[PATH_SIZE];
+    struct err_info info = {{0}};
+    struct db_stats stats;
+
+    (void)state;
+    temp_dir_init(&dir);
+    (void)snprintf(path, sizeof(path), "%s/data", dir.path);
+    (void)snprintf(from, sizeof(from), "%s/text", dir.path);
+    FILE *file = fopen(from, "w");
+    assert_non_null(file);
+    assert_true(fputs(body, file) >= 0);
+    fclose(file);
+    assert_int_equal(0, quiet_import("openmetrics", from, path, NULL));
+    check_err_info(
+        ERR_OK, tool_store_open(&store, &(struct tool_store_options){.path = path}, &info), &info);
+    db_get_stats(store.db, &stats);
+    assert_int_equal(2, stats.blocks);
+    assert_int_equal(2, stats.block_samples);
+    arena_init(&arena, NULL, 0);
+    buf_init(&text, 4096);
+    ctx.arena = &arena;
+    struct source *source = db_source(store.db);
+    check_err(ERR_OK, source->ops->metadata(source, &ctx, SLICE(""), add_metadata, &text));
+    /* Each block says it. */
+    check_slice("a_seconds 2 What \"a\" is.|seconds\na_seconds 2 What \"a\" is.|seconds\n",
+                buf_slice(&text));
+    buf_fini(&text);
+    arena_fini(&arena);
+    check_err(ERR_OK, tool_store_close(&store, &info));
+    temp_dir_fini(&dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_openmetrics),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
