@@ -49,7 +49,8 @@ struct querier *querier_new(const struct querier_options *options);
 /* Takes querier; NULL is fine. No query may be under way. */
 void querier_free(struct querier *querier);
 
-/* /api/v1/query, query_range, series, labels, label/<name>/values, read. Before the server starts.
+/* /api/v1/query, query_range, series, labels, label/<name>/values, read; /federate. Before the
+ * server starts.
  */
 void querier_add_routes(struct querier *querier, struct http_server *server);
 

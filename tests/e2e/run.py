@@ -24,6 +24,7 @@ import t_peers  # noqa: E402,F401
 import t_scrape  # noqa: E402,F401
 import t_durability  # noqa: E402,F401
 import t_disk  # noqa: E402,F401
+import t_federate  # noqa: E402,F401
 import t_remote_read  # noqa: E402,F401
 import t_remote_write  # noqa: E402,F401
 import t_malformed  # noqa: E402,F401
