@@ -19,7 +19,7 @@ enum { ULID_LEN = 26, TENANT_LEN_MAX = 150 };
 struct import_settings {
     struct slice storage_path, tenant;
     uint64_t memory_max;
-    bool dry_run;
+    bool dry_run, skip_bad_chunks;
 };
 
 #define AT(member) offsetof(struct import_settings, member)
@@ -34,6 +34,8 @@ static const struct setting import_setting_table[] = {
      .help = "Bound of the samples held in memory; with less of it the source is read more often."},
     {"dry-run", SETTING_BOOL, AT(dry_run), .flags = SETTING_FLAG_ONLY,
      .help = "Read and check everything, write nothing."},
+    {"skip-bad-chunks", SETTING_BOOL, AT(skip_bad_chunks), .flags = SETTING_FLAG_ONLY,
+     .help = "Leave out a chunk of a block that cannot be read, instead of its block's day."},
 };
 
 static const char usage[] =
@@ -81,9 +83,11 @@ static void print_summary(const struct import *import)
     const struct import_counts *counts = &import->counts;
 
     printf("%s %" PRIu64 " samples (%" PRIu64 " of them histograms) and %" PRIu64
-           " exemplars in %" PRIu64 " blocks of %" PRIu64 " bytes",
+           " exemplars in %" PRIu64 " blocks",
            import->store == NULL ? "would import" : "imported", counts->samples, counts->histograms,
-           counts->exemplars, counts->blocks, counts->size_bytes);
+           counts->exemplars, counts->blocks);
+    if (import->store != NULL)
+        printf(" of %" PRIu64 " bytes", counts->size_bytes);
     if (counts->known_blocks > 0)
         printf("; %" PRIu64 " blocks were there already", counts->known_blocks);
     if (counts->faults > 0)
@@ -109,7 +113,9 @@ static enum err check_tenant(struct slice tenant, struct err_info *info)
 static int run(const struct import_settings *settings, const char *kind, const char *path)
 {
     const struct tool_store_options options = {.path = settings->storage_path.data, .makes = true};
-    struct import import = {.tenant = settings->tenant, .memory_max = settings->memory_max};
+    struct import import = {.tenant = settings->tenant,
+                            .memory_max = settings->memory_max,
+                            .skips_bad_chunks = settings->skip_bad_chunks};
     struct tool_store store;
     struct err_info info = {{0}};
 

@@ -12,6 +12,8 @@
 enum { CHUNK_DAYS_MAX = 3660 };
 
 struct opened_block {
+    struct import *import;
+    const char *dir;
     struct arena arena; /* names and paths */
     struct prom_meta meta;
     struct slice index_file;
@@ -140,6 +142,7 @@ static void close_block(struct opened_block *block)
 /* ---- one day of it ---- */
 
 struct day {
+    struct import *import;
     const struct opened_block *block;
     int64_t t_min_ms, t_end_ms;
     struct import_out *out;
@@ -185,6 +188,19 @@ static enum err put_chunk(struct day *day, const struct prom_series *series,
     return err;
 }
 
+static enum err put_or_skip_chunk(struct day *day, const struct prom_series *series,
+                                  const struct prom_chunk_meta *meta, struct err_info *info)
+{
+    struct err_info chunk_info = {{0}};
+    enum err err = put_chunk(day, series, meta, &chunk_info);
+
+    if ((err == ERR_CORRUPT || err == ERR_UNSUPPORTED) && day->import->skips_bad_chunks) {
+        import_fault(day->import, day->block->dir, err, &chunk_info);
+        err = ERR_OK;
+    }
+    return err == ERR_OK ? ERR_OK : err_set(info, err, "%s", err_message(err, &chunk_info));
+}
+
 static enum err put_series(struct day *day, const struct prom_series *series, struct err_info *info)
 {
     bool has_series = false;
@@ -200,7 +216,7 @@ static enum err put_series(struct day *day, const struct prom_series *series, st
             err = import_out_series(day->out, series->labels, info);
         has_series = true;
         if (err == ERR_OK)
-            err = put_chunk(day, series, chunk, info);
+            err = put_or_skip_chunk(day, series, chunk, info);
     }
     return err;
 }
@@ -208,7 +224,12 @@ static enum err put_series(struct day *day, const struct prom_series *series, st
 static enum err fill_day(void *owner, int64_t t_min_ms, int64_t t_end_ms, struct import_out *out,
                          struct err_info *info)
 {
-    struct day day = {.block = owner, .t_min_ms = t_min_ms, .t_end_ms = t_end_ms, .out = out};
+    const struct opened_block *block = owner;
+    struct day day = {.import = block->import,
+                      .block = block,
+                      .t_min_ms = t_min_ms,
+                      .t_end_ms = t_end_ms,
+                      .out = out};
     struct arena last_arena;
     struct label_set last = {NULL, 0};
     enum err err = ERR_OK;
@@ -236,7 +257,7 @@ static enum err fill_day(void *owner, int64_t t_min_ms, int64_t t_end_ms, struct
 
 void import_block(struct import *import, const char *dir, struct prom_meta *meta)
 {
-    struct opened_block block = {.segment_count = 0};
+    struct opened_block block = {.import = import, .dir = dir};
     struct err_info info = {{0}};
     enum err err;
 

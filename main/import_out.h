@@ -34,6 +34,7 @@ struct import {
     struct tool_store *store; /* NULL: a dry run */
     struct slice tenant;
     uint64_t memory_max;
+    bool skips_bad_chunks; /* else what is wrong with one is wrong with its block's day */
     struct import_counts counts;
 };
 

@@ -9,7 +9,7 @@
 const struct setting tool_select_setting_table[] = {
     {"tenant", SETTING_STRING, AT(tenant), .value = TENANT_DEFAULT, .flags = SETTING_FLAG_ONLY,
      .help = "Tenant whose series are read."},
-    {"match", SETTING_LIST, AT(matches), .flags = SETTING_FLAG_ONLY,
+    {"match", SETTING_LIST, AT(matches), .flags = SETTING_FLAG_ONLY | SETTING_WHOLE,
      .help = "Series selector; may be repeated. Default: all series."},
     {"min-time", SETTING_INT, AT(t_min_ms), .value = "-9223372036854775808",
      .flags = SETTING_FLAG_ONLY, .help = "Earliest time, in Unix milliseconds."},

@@ -205,7 +205,8 @@ static enum err setting_list_add_text(struct settings *settings, struct setting_
                                       struct slice text, struct err_info *info)
 {
     while (text.len > 0) {
-        const char *comma = memchr(text.data, ',', text.len);
+        const bool is_whole = (setting_of(place)->flags & SETTING_WHOLE) != 0;
+        const char *comma = is_whole ? NULL : memchr(text.data, ',', text.len);
         const struct slice item = {text.data,
                                    comma == NULL ? text.len : (size_t)(comma - text.data)};
         const enum err err = item.len == 0 ? ERR_OK : setting_list_add(settings, place, item, info);

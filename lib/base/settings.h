@@ -39,6 +39,7 @@ enum setting_flags {
     SETTING_SECRET = 1 << 1,    /* printed as <secret> */
     SETTING_FLAG_ONLY = 1 << 2, /* not in the file: config.file itself, storage.path ... */
     SETTING_HIDDEN = 1 << 3,    /* not in help */
+    SETTING_WHOLE = 1 << 4,     /* a list whose items may hold commas: one item a flag */
 };
 
 struct setting_list {

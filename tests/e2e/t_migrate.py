@@ -89,6 +89,10 @@ def import_names_damage(env):
     check(f"{block}: chunks/000001: checksum" in errors, errors)
     check("in 2 blocks" in out and "1 faults" in out, out)
     shutil.rmtree(data)
+    out, errors = run(env, "import", "prometheus", source, f"--storage.path={data}",
+                      "--skip-bad-chunks", status=1)
+    check("in 3 blocks" in out and "1 faults" in out, out + errors)
+    shutil.rmtree(data)
     flip(os.path.join(source, block, "chunks/000001"), 100)
     log = sorted(n for n in os.listdir(os.path.join(source, "wal")) if len(n) == 8)[1]
     flip(os.path.join(source, "wal", log), 500)
@@ -356,6 +360,13 @@ def analysis_is_promtools(env):
         if "churn" not in title:  # there promtool counts a block's range, not the data's
             check_equal(lines, sections(got)[title], title)
     check("bytes per sample" in got, got)
+    # What was exported is in order, and whole: import demands it.
+    again = os.path.join(folder, "again")
+    run(env, "import", "prometheus", exported, f"--storage.path={again}")
+    check_equal(dump_of(env, data), dump_of(env, again), "in, out and in")
+    some = run(env, "tsdb", "dump", again, '--match={job="load",n="1"}', "--match=load_late_only")[0]
+    check_equal([line for line in dump_of(env, data) if 'job="load", n="1"' in line or
+                 "load_late_only" in line], some.splitlines(), "two selectors")
     listed, _ = run(env, "tsdb", "list", data)
     check_equal(4, len(listed.splitlines()), listed)
 

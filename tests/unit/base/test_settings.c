@@ -220,13 +220,33 @@ static void test_sizes(void **state)
     check_err(ERR_TOO_LARGE, settings_parse_size(SLICE("99EB"), &v));
 }
 
+/* Texts with commas in them, as series selectors have. */
+static void test_whole_items(void **state)
+{
+    static const struct setting whole_table[] = {
+        {"match", SETTING_LIST, 0, .flags = SETTING_WHOLE | SETTING_FLAG_ONLY, .help = "Series."},
+    };
+    const char *const args[] = {"--match={a=\"b\",c=\"d\"}", "--match", "x,y"};
+    struct setting_list matches = {NULL, 0};
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    settings_add(&f.settings, whole_table, COUNT_OF(whole_table), &matches);
+    check_err_info(ERR_OK, parse_flags(&f, 3, args), &f.info);
+    assert_int_equal(2, matches.count);
+    check_slice("{a=\"b\",c=\"d\"}", matches.items[0]);
+    check_slice("x,y", matches.items[1]);
+    arena_fini(&f.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_flag_errors), cmocka_unit_test(test_file),
-        cmocka_unit_test(test_file_errors), cmocka_unit_test(test_print),
-        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_whole_items), cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_flags),       cmocka_unit_test(test_flag_errors),
+        cmocka_unit_test(test_file),        cmocka_unit_test(test_file_errors),
+        cmocka_unit_test(test_print),       cmocka_unit_test(test_sizes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
