@@ -15,9 +15,15 @@
 #include "storage/block.h"
 #include "storage/block_chunk.h"
 #include "storage/block_floats.h"
+#include "storage/block_verify.h"
 #include "storage/block_writer.h"
 
-enum { STEP_MS = 15000, ROUNDS = 3, DIR_SIZE = 64 };
+enum {
+    STEP_MS = 15000,
+    ROUNDS = 3,
+    DIR_SIZE = 64,
+    KEY_SIZE = 9 + 2 + 4 + 1 + 8, /* of a chunk of tenant "anonymous" */
+};
 
 #define VALUES_MIN 0.3 /* bytes a sample */
 
@@ -32,9 +38,9 @@ struct bench {
 
 struct figures {
     uint64_t samples, chunks;
-    uint64_t values, times, heads; /* bytes before zstd */
-    uint64_t data, index;          /* bytes on disk */
-    double write_ns, read_ns;      /* a sample */
+    uint64_t values, times, heads;       /* bytes before zstd */
+    uint64_t data, index;                /* bytes on disk */
+    double write_ns, read_ns, verify_ns; /* a sample */
 };
 
 static uint64_t cpu_ns(void)
@@ -176,6 +182,9 @@ static void read_block(struct bench *bench, struct ulid ulid, struct figures *fi
             figures->read_ns = ns;
         arena_fini(&arena);
     }
+    const uint64_t start = cpu_ns();
+    must(block_verify(block, NULL, NULL, &info), &info);
+    figures->verify_ns = (double)(cpu_ns() - start) / (double)figures->samples;
     block_doom(block);
     block_unref(block);
 }
@@ -200,11 +209,12 @@ static bool run(struct bench *bench, const char *name, uint32_t series, uint32_t
     read_block(bench, meta.ulid, &f);
     bench_stream_free(stream);
     const double n = (double)f.samples;
-    printf("| %-4s | %7u | %5.1f M | %.3f | %.3f | %.3f | %.3f | %.3f | %.3f | %.3f | %5.1f | "
-           "%5.1f | %4.0f |\n",
-           name, series, n / 1e6, (double)f.values / n, (double)f.times / n, (double)f.heads / n,
-           (double)f.chunks * 23 / n, (double)f.data / n, (double)f.index / n,
-           (double)(f.data + f.index) / n, f.write_ns, f.read_ns, 1e3 / f.read_ns);
+    printf("| %-4s | %7u | %5.1f M | %.3f | %.3f | %.3f | %.3f | %.3f | %.3f | %.3f ", name, series,
+           n / 1e6, (double)f.values / n, (double)f.times / n, (double)f.heads / n,
+           (double)f.chunks * KEY_SIZE / n, (double)f.data / n, (double)f.index / n,
+           (double)(f.data + f.index) / n);
+    printf("| %5.1f | %4.1f | %6.1f | %4.0f |\n", f.write_ns, f.read_ns, f.verify_ns,
+           1e3 / f.read_ns);
     return (double)f.data / n >= VALUES_MIN;
 }
 
@@ -229,10 +239,10 @@ int main(int argc, char **argv)
     bench.door = sst_door_new(&bench.env, (struct sst_door_options){.cache_size_bytes = 1 << 20});
     printf("Bytes a sample: values, times, heads and keys before zstd; data.sst and index.sst on "
            "disk.\n"
-           "CPU ns a sample to write and to read, all in.\n\n"
-           "| span |  series | samples | values | times | heads | keys  | data  | index | all   | "
-           "write | read  | M/s  |\n"
-           "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+           "CPU ns a sample to write, to read and to verify, all in.\n\n"
+           "| span |  series | samples | values | times | heads | keys  | data  | index | all   "
+           "| write | read | verify | M/s  |\n"
+           "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     bool good = run(&bench, "2 h", number_or(argc, argv, 1, 15000), 480);
     good &= run(&bench, "24 h", number_or(argc, argv, 2, 1500), 5760);
     sst_door_free(bench.door);
