@@ -22,6 +22,7 @@ import t_smoke  # noqa: E402,F401
 import t_http  # noqa: E402,F401
 import t_peers  # noqa: E402,F401
 import t_scrape  # noqa: E402,F401
+import t_senders  # noqa: E402,F401
 import t_durability  # noqa: E402,F401
 import t_disk  # noqa: E402,F401
 import t_federate  # noqa: E402,F401
