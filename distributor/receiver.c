@@ -206,20 +206,25 @@ static void receiver_respond_err(struct http_request *req, bool is_version2, enu
 }
 
 /* What the sender should be told of: metadata that is not kept is counted, not complained about,
- * since upstream's own receiver drops it with 204 and senders repeat it every minute. */
-static bool verdict_is_told(enum append_verdict verdict)
+ * since upstream's own receiver drops it with 204 and senders repeat it every minute. So are
+ * exemplars, but that a sender of 2.0 is told of those out of order, as upstream has it. */
+static bool verdict_is_told(enum append_verdict verdict, bool is_version2)
 {
-    return !append_verdict_stored(verdict) && verdict != APPEND_METADATA_OFF;
+    if (verdict == APPEND_BAD_METADATA || verdict == APPEND_EXEMPLARS_OFF ||
+        verdict == APPEND_BAD_EXEMPLAR)
+        return false;
+    return verdict == APPEND_LATE_EXEMPLAR ? is_version2 : !append_verdict_stored(verdict);
 }
 
-static void receive_tell_refusals(char *text, size_t size, const struct append_result *result)
+static void receive_tell_refusals(char *text, size_t size, const struct append_result *result,
+                                  bool is_version2)
 {
     size_t len = 0;
 
     for (int i = 0; i < APPEND_VERDICT_COUNT && len < size; i++) {
         const enum append_verdict verdict = (enum append_verdict)i;
 
-        if (result->counts[i] == 0 || !verdict_is_told(verdict))
+        if (result->counts[i] == 0 || !verdict_is_told(verdict, is_version2))
             continue;
         len += (size_t)snprintf(text + len, size - len, "%" PRIu32 " refused: %s\n",
                                 result->counts[i], result->texts[i]);
@@ -236,7 +241,7 @@ static void receiver_done(struct http_request *req, bool is_version2,
         receiver_respond_err(req, is_version2, result->err, NULL);
         return;
     }
-    receive_tell_refusals(text, sizeof(text), result);
+    receive_tell_refusals(text, sizeof(text), result, is_version2);
     receiver_respond(req->owner, req,
                      &(struct receiver_answer){.status = text[0] == '\0' ? 204 : 400,
                                                .text = text,

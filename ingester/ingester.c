@@ -96,6 +96,11 @@ struct source *ingester_source(struct ingester *ingester)
     return db_source(ingester->db);
 }
 
+void ingester_set_exemplar_max(struct ingester *ingester, int64_t max)
+{
+    db_set_exemplar_max(ingester->db, max <= 0 ? 0 : max > UINT32_MAX ? UINT32_MAX : (uint32_t)max);
+}
+
 const struct hash_key *ingester_hash_key(const struct ingester *ingester)
 {
     return db_hash_key(ingester->db);

@@ -51,6 +51,8 @@ void ingester_free(struct ingester *ingester);
 struct appender *ingester_appender(struct ingester *ingester);
 struct source *ingester_source(struct ingester *ingester);
 /* The key of series identities, fixed when the directory was made. */
+/* How many exemplars are kept in memory; 0 or less: none. */
+void ingester_set_exemplar_max(struct ingester *ingester, int64_t max);
 const struct hash_key *ingester_hash_key(const struct ingester *ingester);
 
 /* POST /ingester/flush. Before the server starts. */

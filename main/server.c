@@ -197,6 +197,8 @@ static enum err server_load_and_apply(struct server *server, struct err_info *in
         distributor_set_name_scheme(server->distributor, config->global.name_scheme);
         distributor_set_out_of_order(server->distributor, config->out_of_order_window_ms);
     }
+    if (server->ingester != NULL)
+        ingester_set_exemplar_max(server->ingester, config->exemplar_max);
     pthread_mutex_lock(&server->config_lock);
     old = server->config;
     server->config = config;
@@ -500,6 +502,8 @@ static enum err server_open_roles(struct server *server, struct err_info *info)
 
     if (err != ERR_OK)
         return err;
+    if (server->ingester != NULL)
+        ingester_set_exemplar_max(server->ingester, server->config->exemplar_max);
     server_make_distributor(server);
     if (server->distributor != NULL)
         distributor_set_out_of_order(server->distributor, server->config->out_of_order_window_ms);

@@ -311,6 +311,57 @@ static enum err append_entry(struct scrape_append *append, const struct expositi
     return err != ERR_OK || is_left_out ? err : store_step(append, &step, info);
 }
 
+/* ---- metadata ---- */
+
+/* What the comment lines at hand say of one metric. */
+struct about {
+    struct slice metric;
+    enum metric_type type;
+    struct exposition_entry help, unit; /* texts empty: not said */
+    bool is_open;
+};
+
+/* Hands on what was said of a metric; what is known already costs a look. */
+static enum err about_end(struct scrape_append *append, const struct exposition *p,
+                          struct about *about)
+{
+    const struct series_key key = {0};
+    struct metadata metadata = {.type = about->type, .metric = about->metric};
+    const struct append_item item = {
+        .kind = APPEND_METADATA, .t_ms = append->t_ms, .metadata = &metadata};
+
+    if (!about->is_open)
+        return ERR_OK;
+    about->is_open = false;
+    arena_reset(append->scratch);
+    metadata.help = exposition_text(p, &about->help, append->scratch);
+    metadata.unit = exposition_text(p, &about->unit, append->scratch);
+    if (append->scratch->err != ERR_OK)
+        return append->scratch->err;
+    (void)append_add(append->txn, &key, &item); /* counted with the transaction's verdicts */
+    return ERR_OK;
+}
+
+static enum err about_add(struct scrape_append *append, const struct exposition *p,
+                          struct about *about, const struct exposition_entry *entry)
+{
+    enum err err = ERR_OK;
+
+    if (about->is_open && !slice_eq(about->metric, entry->name))
+        err = about_end(append, p, about);
+    if (!about->is_open)
+        *about = (struct about){.metric = entry->name, .is_open = true};
+    if (entry->kind == EXPOSITION_TYPE)
+        about->type = entry->type;
+    else if (entry->kind == EXPOSITION_HELP)
+        about->help = *entry;
+    else
+        about->unit = *entry;
+    return err;
+}
+
+/* ---- bodies ---- */
+
 static struct slice media_type(enum scrape_protocol protocol)
 {
     switch (protocol) {
@@ -334,6 +385,7 @@ enum err scrape_append_body(struct scrape_append *append, struct slice content_t
 {
     struct exposition_options options = {.scheme = append->scrape->name_scheme,
                                          .keeps_empty = append->scrape->honor_labels};
+    struct about about = {.is_open = false};
     struct exposition_entry entry;
     struct exposition p;
     enum err err;
@@ -345,9 +397,17 @@ enum err scrape_append_body(struct scrape_append *append, struct slice content_t
     if (err != ERR_OK)
         return err;
     exposition_init(&p, body, &options);
-    while (err == ERR_OK && exposition_next(&p, &entry))
-        if (entry.kind == EXPOSITION_SERIES)
+    while (err == ERR_OK && exposition_next(&p, &entry)) {
+        if (entry.kind != EXPOSITION_SERIES) {
+            err = about_add(append, &p, &about, &entry);
+            continue;
+        }
+        err = about_end(append, &p, &about);
+        if (err == ERR_OK)
             err = append_entry(append, &p, &entry, info);
+    }
+    if (err == ERR_OK)
+        err = about_end(append, &p, &about);
     if (err != ERR_OK)
         return err;
     if (p.err != ERR_OK)

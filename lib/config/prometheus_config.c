@@ -12,6 +12,8 @@
 #include "config/prometheus_config_internal.h"
 #include "config/schema_internal.h"
 
+enum { EXEMPLAR_MAX_DEFAULT = 100000 };
+
 enum {
     ARENA_SIZE_MAX = 1 << 30,
     SCRAPE_FILE_COUNT_MAX = 100000,
@@ -181,6 +183,7 @@ static enum err fill_global(struct loader *loader, struct schema_ctx *ctx)
     const struct schema_value *root = &loader->main->root;
     const struct schema_value *global = schema_get(root, "global");
     const struct schema_value *tsdb = schema_get(schema_get(root, "storage"), "tsdb");
+    const struct schema_value *exemplars = schema_get(schema_get(root, "storage"), "exemplars");
     struct prometheus_config *config = &loader->loaded->config;
 
     config->global.scrape_interval_ms = schema_int(global, "scrape_interval");
@@ -195,6 +198,9 @@ static enum err fill_global(struct loader *loader, struct schema_ctx *ctx)
         config->retention_ms = schema_int(schema_get(tsdb, "retention"), "time");
         config->retention_size_bytes = (uint64_t)schema_int(schema_get(tsdb, "retention"), "size");
     }
+    config->exemplar_max = EXEMPLAR_MAX_DEFAULT; /* upstream's, too, where the key is missing */
+    if (exemplars->count != 0)
+        config->exemplar_max = schema_int(exemplars, "max_exemplars");
     config->narthex = schema_get(root, "narthex")->node;
     if (config->narthex != NULL && config->narthex->kind == YAML_NULL)
         config->narthex = NULL;

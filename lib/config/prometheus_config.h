@@ -122,6 +122,7 @@ struct prometheus_config {
     const struct slice *rule_files; /* patterns, joined with the file's directory */
     uint32_t rule_file_count;
     int64_t out_of_order_window_ms;
+    int64_t exemplar_max;            /* 0 or less: none are kept */
     int64_t retention_ms;            /* 0: not given */
     uint64_t retention_size_bytes;   /* 0: not given */
     const struct yaml_node *narthex; /* the mapping under `narthex:`, or NULL */

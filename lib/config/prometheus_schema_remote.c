@@ -59,13 +59,14 @@ static const struct schema_field tsdb_fields[] = {
 static const struct schema_type tsdb_type = {
     .name = "tsdb", SCHEMA_FIELDS(tsdb_fields), .check = check_tsdb};
 
-static const struct schema_field exemplars_fields[] = {INT_FIELD("max_exemplars")};
+static const struct schema_field exemplars_fields[] = {
+    INT_FIELD("max_exemplars", .flags = SCHEMA_SERVED)};
 static const struct schema_type exemplars_type = {.name = "exemplars",
                                                   SCHEMA_FIELDS(exemplars_fields)};
 
 static const struct schema_field storage_fields[] = {
     STRUCT_FIELD("tsdb", &tsdb_type, .flags = SCHEMA_SERVED),
-    STRUCT_FIELD("exemplars", &exemplars_type, .flags = SCHEMA_OPTIONAL),
+    STRUCT_FIELD("exemplars", &exemplars_type, .flags = SCHEMA_OPTIONAL | SCHEMA_SERVED),
 };
 const struct schema_type prometheus_schema_storage_type = {.name = "storage",
                                                            SCHEMA_FIELDS(storage_fields)};

@@ -50,8 +50,10 @@ struct append_options {
     XX(TOO_NEW, false, "too_new", "too far in the future")                                         \
     XX(BAD_LABELS, false, "bad_labels", "invalid labels")                                          \
     XX(BAD_HISTOGRAM, false, "bad_histogram", "invalid native histogram")                          \
-    XX(EXEMPLARS_OFF, false, "exemplars_off", "exemplars are not stored yet")                      \
-    XX(METADATA_OFF, false, "metadata_off", "metadata is not stored yet")                          \
+    XX(BAD_EXEMPLAR, false, "bad_exemplar", "invalid exemplar")                                    \
+    XX(LATE_EXEMPLAR, false, "late_exemplar", "out of order exemplar")                             \
+    XX(EXEMPLARS_OFF, false, "exemplars_off", "exemplars are switched off")                        \
+    XX(BAD_METADATA, false, "bad_metadata", "invalid metadata")                                    \
     XX(LIMIT, false, "limit", "limit exceeded")                                                    \
     XX(RETRY, true, "retry", "not stored, try again")
 

@@ -143,6 +143,42 @@ void checkpoint_put_chunk(struct buf *buf, const struct checkpoint_chunk *chunk)
     put_text(buf, chunk->bytes);
 }
 
+void checkpoint_put_exemplars(struct buf *buf, uint64_t seq)
+{
+    put_u64(buf, seq);
+}
+
+void checkpoint_put_exemplar(struct buf *buf, const struct checkpoint_exemplar *in)
+{
+    const struct exemplar *e = &in->exemplar;
+    const uint64_t bits = sample_value_bits(e->v);
+
+    put_u64(buf, in->slot);
+    put_u64(buf, in->gen);
+    put_u64(buf, in->seq);
+    put_u64(buf, varint_zigzag(e->t_ms));
+    buf_add_byte(buf, (char)e->has_t);
+    buf_add(buf, &bits, sizeof(bits));
+    put_u64(buf, e->labels.count);
+    for (uint32_t i = 0; i < e->labels.count; i++) {
+        put_text(buf, e->labels.items[i].name);
+        put_text(buf, e->labels.items[i].value);
+    }
+}
+
+void checkpoint_put_metadata(struct buf *buf, uint64_t tenant)
+{
+    put_u64(buf, tenant);
+}
+
+void checkpoint_put_said(struct buf *buf, const struct metadata *said)
+{
+    put_text(buf, said->metric);
+    put_u64(buf, said->type);
+    put_text(buf, said->unit);
+    put_text(buf, said->help);
+}
+
 void checkpoint_put_end(struct buf *buf, uint64_t series_count)
 {
     put_u64(buf, series_count);
@@ -270,6 +306,60 @@ static enum err read_slab(struct reader *r, const struct checkpoint_visitor *vis
     return err;
 }
 
+static enum err read_exemplar(struct reader *r, uint64_t frame_seq,
+                              const struct checkpoint_visitor *visitor)
+{
+    struct label labels[CHECKPOINT_EXEMPLAR_LABELS_MAX];
+    struct checkpoint_exemplar out = {.frame_seq = frame_seq};
+    struct exemplar *e = &out.exemplar;
+
+    out.slot = (uint32_t)get_u64(r, "exemplar's slot", UINT32_MAX);
+    out.gen = (uint32_t)get_u64(r, "exemplar's generation", INT32_MAX);
+    out.seq = get_u64(r, "exemplar's sequence number", frame_seq);
+    e->t_ms = varint_unzigzag(get_u64(r, "exemplar's time", UINT64_MAX));
+    e->has_t = get_u64(r, "exemplar's flag", 1) != 0;
+    if (r->bad == NULL && r->rest.len < 8)
+        r->bad = "exemplar's value";
+    if (r->bad != NULL)
+        return ERR_CORRUPT;
+    e->v = sample_value_from_bits(endian_get_u64le(r->rest.data));
+    r->rest = slice_skip(r->rest, 8);
+    e->labels.items = labels;
+    e->labels.count =
+        (uint32_t)get_u64(r, "exemplar's label count", CHECKPOINT_EXEMPLAR_LABELS_MAX);
+    for (uint32_t i = 0; i < e->labels.count; i++) {
+        labels[i].name = get_bytes(r, "exemplar's label name");
+        labels[i].value = get_bytes(r, "exemplar's label value");
+    }
+    return r->bad != NULL ? ERR_CORRUPT : visitor->on_exemplar(visitor->owner, &out);
+}
+
+static enum err read_exemplars(struct reader *r, const struct checkpoint_visitor *visitor)
+{
+    const uint64_t seq = get_u64(r, "exemplars' sequence number", UINT64_MAX);
+    enum err err = r->bad != NULL ? ERR_CORRUPT : ERR_OK;
+
+    while (err == ERR_OK && r->rest.len > 0)
+        err = read_exemplar(r, seq, visitor);
+    return err;
+}
+
+static enum err read_metadata(struct reader *r, const struct checkpoint_visitor *visitor)
+{
+    const uint64_t tenant = get_u64(r, "metadata's tenant", UINT32_MAX);
+    enum err err = r->bad != NULL ? ERR_CORRUPT : ERR_OK;
+
+    while (err == ERR_OK && r->rest.len > 0) {
+        struct metadata said = {.metric = get_bytes(r, "metric")};
+
+        said.type = (enum metric_type)get_u64(r, "metric type", METRIC_TYPE_STATESET);
+        said.unit = get_bytes(r, "unit");
+        said.help = get_bytes(r, "help");
+        err = r->bad != NULL ? ERR_CORRUPT : visitor->on_metadata(visitor->owner, tenant, &said);
+    }
+    return err;
+}
+
 static enum err read_end(struct reader *r, const struct checkpoint_visitor *visitor)
 {
     const uint64_t count = get_u64(r, "series count", UINT64_MAX);
@@ -308,6 +398,12 @@ enum err checkpoint_frame_read(const char header[CHECKPOINT_FRAME_HEADER_SIZE],
         break;
     case CHECKPOINT_SLAB:
         err = read_slab(&r, visitor);
+        break;
+    case CHECKPOINT_EXEMPLARS:
+        err = read_exemplars(&r, visitor);
+        break;
+    case CHECKPOINT_METADATA:
+        err = read_metadata(&r, visitor);
         break;
     case CHECKPOINT_END:
         err = read_end(&r, visitor);

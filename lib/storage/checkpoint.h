@@ -9,6 +9,8 @@
  *   TENANT  id, name, newest time           before the first series of the tenant
  *   PAIRS   tenant, (id, name, value)...    before the first series that carries them
  *   SLAB    number, sequence number, series...
+ *   EXEMPLARS  sequence number, exemplars...
+ *   METADATA   tenant, (metric, type, unit, help)...
  *   END     count of series
  *
  * Threads: plain values. */
@@ -19,6 +21,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "model/sample.h"
 
 enum {
     CHECKPOINT_VERSION = 1,
@@ -27,6 +30,7 @@ enum {
     CHECKPOINT_FRAME_SIZE_MAX = 256 << 20,
     CHECKPOINT_LABELS_MAX = 4096,
     CHECKPOINT_NEWEST_KIND_MAX = 2,
+    CHECKPOINT_EXEMPLAR_LABELS_MAX = 128,
 };
 
 struct checkpoint_header {
@@ -41,6 +45,8 @@ enum checkpoint_kind {
     CHECKPOINT_PAIRS = 2,
     CHECKPOINT_SLAB = 3,
     CHECKPOINT_END = 4,
+    CHECKPOINT_EXEMPLARS = 5,
+    CHECKPOINT_METADATA = 6,
 };
 
 void checkpoint_header_put(uint8_t bytes[CHECKPOINT_HEADER_SIZE],
@@ -92,6 +98,18 @@ struct checkpoint_series {
     struct slice open;    /* empty: none */
 };
 
+struct checkpoint_exemplar {
+    uint64_t frame_seq; /* of the frame: all up to it are in the checkpoint */
+    uint32_t slot, gen; /* of the series, over all slabs */
+    uint64_t seq;       /* of the group that brought it */
+    struct exemplar exemplar;
+};
+
+void checkpoint_put_exemplars(struct buf *buf,
+                              uint64_t seq); /* then checkpoint_put_exemplar each */
+void checkpoint_put_exemplar(struct buf *buf, const struct checkpoint_exemplar *exemplar);
+void checkpoint_put_metadata(struct buf *buf, uint64_t tenant); /* then checkpoint_put_said each */
+void checkpoint_put_said(struct buf *buf, const struct metadata *said);
 void checkpoint_put_tenant(struct buf *buf, const struct checkpoint_tenant *tenant);
 void checkpoint_put_pairs(struct buf *buf, uint64_t tenant); /* then checkpoint_put_pair each */
 void checkpoint_put_pair(struct buf *buf, const struct checkpoint_pair *pair);
@@ -113,6 +131,9 @@ struct checkpoint_visitor {
     enum err (*on_chunk)(void *owner, const struct checkpoint_chunk *chunk);
     /* Then series->late_count times. */
     enum err (*on_late_chunk)(void *owner, const struct checkpoint_chunk *chunk);
+    /* Of a metric the oldest first. */
+    enum err (*on_metadata)(void *owner, uint64_t tenant, const struct metadata *said);
+    enum err (*on_exemplar)(void *owner, const struct checkpoint_exemplar *exemplar);
     enum err (*on_end)(void *owner, uint64_t series_count);
     void *owner;
 };

@@ -296,6 +296,7 @@ static enum err open_head(struct db *db, struct err_info *info)
                                 .late_ms_max = options->late_ms_max,
                                 .series_max = options->series_max,
                                 .tenant_series_max = options->tenant_series_max,
+                                .exemplar_max = options->exemplar_max,
                                 .windows = windows};
 
     /* Only of blocks that could be opened: what only a bad block has is replayed, if the log still
@@ -416,6 +417,11 @@ struct appender *db_appender(struct db *db)
 struct source *db_source(struct db *db)
 {
     return &db->source;
+}
+
+void db_set_exemplar_max(struct db *db, uint32_t max)
+{
+    head_set_exemplar_max(db->head, max);
 }
 
 const struct hash_key *db_hash_key(const struct db *db)

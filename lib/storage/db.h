@@ -44,6 +44,7 @@ struct db_options {
     int64_t late_ms_max;
     uint64_t series_max;
     uint64_t tenant_series_max;
+    uint32_t exemplar_max;
     size_t cache_size_bytes;      /* of decoded table blocks; 0: 64 MiB */
     uint64_t maintain_every_ms;   /* 0: one second; without env->timer nothing is done by itself */
     int64_t compact_range_ms_max; /* no block is merged to cover more; 0: 31 days. Below twice the
@@ -67,6 +68,9 @@ struct appender *db_appender(struct db *db);
 struct source *db_source(struct db *db);
 /* The key of series identities, fixed when the directory was made. */
 const struct hash_key *db_hash_key(const struct db *db);
+
+/* How many exemplars are kept in memory; 0: none. */
+void db_set_exemplar_max(struct db *db, uint32_t max);
 
 struct db_flush_options {
     bool all;                      /* every window that has samples, not only those due */

@@ -110,10 +110,15 @@ static enum err on_exemplars(struct source *source, struct source_ctx *ctx,
 {
     const struct source_query query = {
         .ctx = ctx, .matchers = matchers, .t_min_ms = t_min, .t_max_ms = t_max};
+    /* Exemplars may lie outside the times of their block's samples: each block knows. */
+    struct source_query anywhere = query;
     struct db *db = CONTAINER_OF(source, struct db, source);
     struct merge_list list = {0};
-    const enum err err = gather(db, &query, &list);
+    enum err err;
 
+    anywhere.t_min_ms = INT64_MIN;
+    anywhere.t_max_ms = INT64_MAX;
+    err = gather(db, &anywhere, &list);
     return err != ERR_OK ? err : merge_exemplars(list, &query, fn, owner);
 }
 

@@ -16,6 +16,28 @@ static enum err write_samples(struct block_writer *writer, struct sample_cursor 
                : err_set(info, cursor->err, "reading the head: %s", err_text(cursor->err));
 }
 
+static enum err write_exemplars(struct block_writer *writer, const struct head_flush_series *series,
+                                struct err_info *info)
+{
+    enum err err = ERR_OK;
+
+    for (uint32_t i = 0; i < series->exemplar_count && err == ERR_OK; i++)
+        err = block_writer_exemplar(writer, &series->exemplars[i], info);
+    return err;
+}
+
+struct write_metadata {
+    struct block_writer *writer;
+    struct err_info *info;
+};
+
+static enum err on_metadata(void *owner, struct slice tenant, const struct metadata *metadata)
+{
+    const struct write_metadata *write = owner;
+
+    return block_writer_metadata(write->writer, tenant, metadata, write->info);
+}
+
 static enum err write_series(const struct flush_options *options, struct head_flush *flush,
                              struct block_writer *writer, struct err_info *info)
 {
@@ -26,8 +48,10 @@ static enum err write_series(const struct flush_options *options, struct head_fl
         if (options->is_cancelled != NULL && options->is_cancelled(options->owner))
             return err_set(info, ERR_CANCELLED, "flush cancelled");
         err = block_writer_series(writer, series.tenant, series.labels, info);
-        if (err == ERR_OK)
+        if (err == ERR_OK && series.cursor != NULL)
             err = write_samples(writer, series.cursor, info);
+        if (err == ERR_OK)
+            err = write_exemplars(writer, &series, info);
     }
     if (err == ERR_OK && head_flush_err(flush) != ERR_OK)
         err = err_set(info, head_flush_err(flush), "reading the head: %s",
@@ -55,7 +79,11 @@ enum err flush_window(const struct flush_options *options, struct flush_result *
     writer_options.watermark = head_flush_watermark(flush);
     err = block_writer_open(&writer_options, &writer, info);
     if (err == ERR_OK) {
+        struct write_metadata metadata = {writer, info};
+
         err = write_series(options, flush, writer, info);
+        if (err == ERR_OK)
+            err = head_flush_metadata(flush, on_metadata, &metadata);
         if (err == ERR_OK)
             err = block_writer_finish(writer, &result->meta, info);
         else

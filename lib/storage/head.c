@@ -17,6 +17,7 @@ enum {
 #define SEGMENT_SIZE_DEFAULT   (UINT64_C(32) << 20)
 #define CHECKPOINT_DEFAULT     (UINT64_C(256) << 20)
 #define TENANT_DEFAULT         10000
+#define EXEMPLAR_DEFAULT       100000
 #define BLOCK_RANGE_MAX_MS     ((int64_t)UINT32_MAX) /* the span of a chunk fits 32 bits */
 
 /* ---- metrics ---- */
@@ -78,12 +79,21 @@ static uint64_t head_index_bytes(const struct head *head)
     return bytes;
 }
 
+static struct head_exemplars_stats exemplar_stats(const struct head *head)
+{
+    struct head_exemplars_stats stats;
+
+    head_exemplars_get_stats(head->exemplars, &stats);
+    return stats;
+}
+
 static uint64_t head_memory_bytes(const struct head *head)
 {
     const uint64_t slabs = (atomic_load(&head->slot_end) + HEAD_SLAB_SLOTS - 1) / HEAD_SLAB_SLOTS;
 
     return head_chunks_size(head) + head_index_bytes(head) + slabs * sizeof(struct head_slab) +
-           atomic_load(&head->label_bytes) + atomic_load(&head->ooo_bytes);
+           atomic_load(&head->label_bytes) + atomic_load(&head->ooo_bytes) +
+           exemplar_stats(head).memory_bytes + head_metadata_memory(head->metadata);
 }
 
 static double read_chunk_bytes(const void *metrics)
@@ -94,6 +104,26 @@ static double read_chunk_bytes(const void *metrics)
 static double read_memory_bytes(const void *metrics)
 {
     return (double)head_memory_bytes(head_of_metrics(metrics));
+}
+
+static double read_exemplars(const void *metrics)
+{
+    return exemplar_stats(head_of_metrics(metrics)).count;
+}
+
+static double read_exemplar_series(const void *metrics)
+{
+    return exemplar_stats(head_of_metrics(metrics)).series;
+}
+
+static double read_exemplar_oldest(const void *metrics)
+{
+    return (double)exemplar_stats(head_of_metrics(metrics)).t_oldest_ms / 1000;
+}
+
+static double read_exemplar_max(const void *metrics)
+{
+    return head_exemplars_max(head_of_metrics(metrics)->exemplars);
 }
 
 static double read_symbol_bytes(const void *metrics)
@@ -152,6 +182,21 @@ static const struct metric_desc head_metric_descs[] = {
      .fixed = "type=\"float\"",
      .help = "Total number of out of order samples ingestion failed attempts with out of support "
              "enabled, but sample outside of time window."},
+    {"prometheus_tsdb_exemplar_exemplars_appended_total", METRIC_COUNTER, OF(exemplars_appended),
+     .help = "Total number of appended exemplars."},
+    {"prometheus_tsdb_exemplar_out_of_order_exemplars_total", METRIC_COUNTER, OF(late_exemplars),
+     .help = "Total number of out-of-order exemplar ingestion failed attempts."},
+    {"prometheus_tsdb_exemplar_exemplars_in_storage", METRIC_GAUGE_FN, .read = read_exemplars,
+     .help = "Number of exemplars currently in circular storage."},
+    {"prometheus_tsdb_exemplar_series_with_exemplars_in_storage", METRIC_GAUGE_FN,
+     .read = read_exemplar_series,
+     .help = "Number of series with exemplars currently in circular storage."},
+    {"prometheus_tsdb_exemplar_last_exemplars_timestamp_seconds", METRIC_GAUGE_FN,
+     .read = read_exemplar_oldest,
+     .help = "The timestamp of the oldest exemplar stored in circular storage. Useful to check for "
+             "what timerange the current exemplar buffer limit allows."},
+    {"prometheus_tsdb_exemplar_max_exemplars", METRIC_GAUGE_FN, .read = read_exemplar_max,
+     .help = "Total number of exemplars the exemplar storage can store, resizeable."},
     {"prometheus_tsdb_checkpoint_creations_total", METRIC_COUNTER, OF(checkpoints),
      .help = "Total number of checkpoint creations attempted."},
     {"prometheus_tsdb_checkpoint_creations_failed_total", METRIC_COUNTER, OF(checkpoints_failed),
@@ -197,6 +242,10 @@ static void head_set_defaults(struct head_options *options)
         options->future_ms_max = FUTURE_DEFAULT_MS;
     if (options->tenant_max == 0)
         options->tenant_max = TENANT_DEFAULT;
+    if (options->exemplar_max == 0)
+        options->exemplar_max = EXEMPLAR_DEFAULT;
+    else if (options->exemplar_max == HEAD_EXEMPLARS_OFF)
+        options->exemplar_max = 0;
 }
 
 static struct head *head_new(const struct head_options *options)
@@ -211,6 +260,8 @@ static struct head *head_new(const struct head_options *options)
     head->appender.ops = &head_txn_ops;
     head->source.ops = &head_source_ops;
     head->chunks = chunk_pool_new();
+    head->exemplars = head_exemplars_new(head->options.exemplar_max);
+    head->metadata = head_metadata_new();
     pthread_mutex_init(&head->slots_lock, NULL);
     pthread_mutex_init(&head->tenants_lock, NULL);
     pthread_mutex_init(&head->guards_lock, NULL);
@@ -359,6 +410,8 @@ void head_close(struct head *head)
     head_txn_free_all(head);
     head_series_fini(head);
     chunk_pool_free(head->chunks);
+    head_exemplars_free(head->exemplars);
+    head_metadata_free(head->metadata);
     pthread_mutex_destroy(&head->slots_lock);
     pthread_mutex_destroy(&head->tenants_lock);
     pthread_mutex_destroy(&head->guards_lock);
@@ -445,15 +498,23 @@ enum err head_checkpoint(struct head *head, struct err_info *info)
     return err;
 }
 
+void head_set_exemplar_max(struct head *head, uint32_t max)
+{
+    head_exemplars_resize(head->exemplars, max);
+}
+
 void head_get_stats(struct head *head, struct head_stats *stats)
 {
+    struct head_exemplars_stats exemplars;
     struct wal_stats wal;
     uint64_t pairs = 0;
 
     wal_get_stats(head->wal, &wal);
     for (uint32_t i = 0; i < atomic_load(&head->tenant_count); i++)
         pairs += atomic_load(&head_tenant_at(head, i)->index.pair_count);
-    *stats = (struct head_stats){.series = atomic_load(&head->series_count),
+    head_exemplars_get_stats(head->exemplars, &exemplars);
+    *stats = (struct head_stats){.exemplars = exemplars.count,
+                                 .series = atomic_load(&head->series_count),
                                  .chunks = atomic_load(&head->chunk_count),
                                  .samples = atomic_load(&head->sample_count),
                                  .label_pairs = pairs,

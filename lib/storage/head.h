@@ -25,6 +25,8 @@
 
 struct head;
 
+#define HEAD_EXEMPLARS_OFF UINT32_MAX
+
 /* Samples of [t_min_ms, t_end_ms) with a sequence number up to `watermark` are in a block. */
 struct head_window {
     int64_t t_min_ms, t_end_ms;
@@ -47,6 +49,7 @@ struct head_options {
     uint64_t series_max;        /* in all; 0: no limit */
     uint64_t tenant_series_max; /* 0: no limit */
     uint32_t tenant_max;        /* 0: 10,000 */
+    uint32_t exemplar_max;      /* in memory; 0: 100,000; HEAD_EXEMPLARS_OFF: none */
     const struct head_window *windows; /* of the live blocks; borrowed for the call */
     size_t window_count;
 };
@@ -87,7 +90,9 @@ struct head_flush_series {
     struct slice tenant;
     struct label_set labels; /* all borrowed until the next head_flush_next */
     struct hash128 hash;
-    struct sample_cursor *cursor; /* at least one sample of the window */
+    struct sample_cursor *cursor;     /* at least one sample of the window; NULL: only exemplars */
+    const struct exemplar *exemplars; /* of the window, the oldest first */
+    uint32_t exemplar_count;
 };
 
 /* The series with visible samples in [t_min_ms, t_end_ms), at the present watermark. */
@@ -98,6 +103,10 @@ uint64_t head_flush_watermark(const struct head_flush *flush);
 /* By tenant, then labels. False: the end, or an error in head_flush_err. */
 bool head_flush_next(struct head_flush *flush, struct head_flush_series *series);
 enum err head_flush_err(const struct head_flush *flush);
+/* What is known of the metrics of all tenants. */
+typedef enum err head_flush_metadata_fn(void *owner, struct slice tenant,
+                                        const struct metadata *metadata);
+enum err head_flush_metadata(struct head_flush *flush, head_flush_metadata_fn *fn, void *owner);
 /* Once the block is live: waits for the readers that came before this call, then drops exactly the
  * samples that next gave. ERR_DEADLINE: nothing is dropped, call again. Blocks. */
 enum err head_flush_drop(struct head_flush *flush, uint64_t deadline_ns) MUST_USE;
@@ -125,7 +134,11 @@ void head_maintain(struct head *head);
 /* Writes a checkpoint now and unlinks the log that it makes unnecessary. Blocks. */
 enum err head_checkpoint(struct head *head, struct err_info *info) MUST_USE;
 
+/* How many exemplars are kept in memory; the oldest go. 0: none. */
+void head_set_exemplar_max(struct head *head, uint32_t max);
+
 struct head_stats {
+    uint32_t exemplars;
     uint64_t series, chunks, samples; /* in memory now */
     uint64_t label_pairs, tenants;
     int64_t t_min_ms, t_max_ms; /* of the samples; t_min > t_max when there are none */

@@ -318,6 +318,8 @@ enum err head_apply_record(struct head_apply *apply, struct slice payload)
     if (head_record_open_samples(&reader, payload, &tenant) != ERR_OK)
         return ERR_CORRUPT;
     apply->tenant = head_tenant_find(head, tenant);
+    if (apply->tenant == NULL && apply->replay) /* one that brought metadata alone */
+        apply->tenant = head_tenant_make(head, tenant);
     if (apply->tenant == NULL)
         return ERR_CORRUPT;
     /* The bound holds for the whole transaction, whatever it brings itself. */
@@ -381,6 +383,8 @@ void head_apply_publish(struct head_apply *apply)
         metric_add(&head->metrics.samples_appended, apply->appended + apply->late_appended);
         metric_add(&head->metrics.late_appended, apply->late_appended);
         metric_add(&head->metrics.histograms_appended, apply->histograms_appended);
+        metric_add(&head->metrics.exemplars_appended, apply->exemplars_appended);
+        metric_add(&head->metrics.late_exemplars, apply->late_exemplars);
     }
     if (in_order > 0) {
         min_store(&head->t_min_ms, apply->t_min_ms);

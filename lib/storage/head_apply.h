@@ -75,7 +75,7 @@ struct head_apply {
     uint32_t slab_number;
     uint64_t slab_seq; /* in replay: samples up to it are in the slab already */
     uint64_t appended, chunks;
-    uint64_t histograms_appended;
+    uint64_t histograms_appended, exemplars_appended, late_exemplars;
     int64_t t_min_ms, t_max_ms; /* of what was appended */
     uint64_t late_appended;
     uint64_t late_settled;                 /* lost against another one of its time */

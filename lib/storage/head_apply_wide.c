@@ -189,10 +189,72 @@ static enum append_verdict apply_histogram(struct head_apply *apply,
     return verdict;
 }
 
+static enum append_verdict exemplar_verdict(struct head_apply *apply, enum head_exemplar_end end)
+{
+    switch (end) {
+    case HEAD_EXEMPLAR_ADDED:
+        apply->exemplars_appended++;
+        return APPEND_OK;
+    case HEAD_EXEMPLAR_SAME:
+        return APPEND_DUPLICATE_SAME;
+    case HEAD_EXEMPLAR_LATE:
+        apply->late_exemplars++;
+        return APPEND_LATE_EXEMPLAR;
+    case HEAD_EXEMPLAR_OFF:
+        break;
+    }
+    return APPEND_EXEMPLARS_OFF;
+}
+
+static enum append_verdict apply_exemplar(struct head_apply *apply,
+                                          const struct head_wide_entry *entry)
+{
+    struct exemplar exemplar;
+    enum append_verdict verdict = APPEND_BAD_EXEMPLAR;
+    struct arena arena;
+
+    if (!head_apply_enter(apply, entry->ref))
+        return APPEND_UNKNOWN_REF;
+    if (apply->replay &&
+        (apply->seq <= apply->head->exemplars_seq || head_apply_is_flushed(apply, entry->t_ms)))
+        return APPEND_OK; /* the checkpoint or a block has it */
+    arena_init(&arena, NULL, 0);
+    if (head_record_get_exemplar(entry, &arena, &exemplar) == ERR_OK)
+        verdict = exemplar_verdict(apply, head_exemplars_add(apply->head->exemplars, entry->ref,
+                                                             apply->mark_seq, &exemplar));
+    arena_fini(&arena);
+    return verdict;
+}
+
+static enum append_verdict apply_metadata(struct head_apply *apply,
+                                          const struct head_wide_entry *entry)
+{
+    struct metadata metadata;
+
+    if (head_record_get_metadata(entry, &metadata) != ERR_OK)
+        return APPEND_BAD_METADATA;
+    switch (head_metadata_add(apply->head->metadata, apply->tenant->id, &metadata)) {
+    case HEAD_METADATA_ADDED:
+        return APPEND_OK;
+    case HEAD_METADATA_SAME:
+        return APPEND_DUPLICATE_SAME;
+    case HEAD_METADATA_FULL:
+        break;
+    }
+    return APPEND_BAD_METADATA;
+}
+
+/* Counts what was stored by kind. */
+static enum append_verdict note_kind(struct head_apply *apply, enum append_kind kind,
+                                     enum append_verdict verdict)
+{
+    apply->stored[kind] += append_verdict_stored(verdict);
+    return verdict;
+}
+
 enum append_verdict head_apply_wide(struct head_apply *apply, const struct head_wide_entry *entry)
 {
     struct head_entry plain = {.ref = entry->ref, .t_ms = entry->t_ms};
-    enum append_verdict verdict = APPEND_UNKNOWN_REF;
     int64_t start_t_ms;
 
     switch (entry->kind) {
@@ -201,12 +263,13 @@ enum append_verdict head_apply_wide(struct head_apply *apply, const struct head_
             return APPEND_UNKNOWN_REF; /* not ours, or CRC would have found it */
         return head_apply_float(apply, &plain, start_t_ms);
     case HEAD_WIDE_HISTOGRAM:
-        verdict = apply_histogram(apply, entry);
-        if (append_verdict_stored(verdict))
-            apply->stored[APPEND_HISTOGRAM]++;
-        break;
+        return note_kind(apply, APPEND_HISTOGRAM, apply_histogram(apply, entry));
+    case HEAD_WIDE_EXEMPLAR:
+        return note_kind(apply, APPEND_EXEMPLAR, apply_exemplar(apply, entry));
+    case HEAD_WIDE_METADATA:
+        return note_kind(apply, APPEND_METADATA, apply_metadata(apply, entry));
     case HEAD_WIDE_KINDS:
         break;
     }
-    return verdict;
+    return APPEND_UNKNOWN_REF;
 }

@@ -244,6 +244,80 @@ static enum err save_slabs(struct saver *saver)
     return err;
 }
 
+/* Frames of exemplars, or of metadata, none of them large. */
+struct save_frames {
+    struct saver *saver;
+    size_t start;    /* of the frame; SIZE_MAX: none is open */
+    uint64_t number; /* what each frame begins with */
+    enum checkpoint_kind kind;
+};
+
+static void frames_end(struct save_frames *frames)
+{
+    if (frames->start != SIZE_MAX)
+        checkpoint_frame_end(&frames->saver->out, frames->start);
+    frames->start = SIZE_MAX;
+}
+
+/* A frame with room. */
+static struct buf *frames_next(struct save_frames *frames)
+{
+    struct buf *out = &frames->saver->out;
+
+    if (frames->start != SIZE_MAX && out->len - frames->start >= WRITE_SIZE)
+        frames_end(frames);
+    if (frames->start == SIZE_MAX) {
+        frames->start = checkpoint_frame_start(out, frames->kind);
+        if (frames->kind == CHECKPOINT_EXEMPLARS)
+            checkpoint_put_exemplars(out, frames->number);
+        else
+            checkpoint_put_metadata(out, frames->number);
+    }
+    return out;
+}
+
+static void save_exemplar(void *owner, struct head_ref ref, uint64_t seq,
+                          const struct exemplar *exemplar)
+{
+    const struct checkpoint_exemplar out = {
+        .slot = ref.slot, .gen = ref.gen, .seq = seq, .exemplar = *exemplar};
+
+    checkpoint_put_exemplar(frames_next(owner), &out);
+}
+
+/* All exemplars exactly at the watermark, as a slab is. */
+static void save_exemplars(struct saver *saver)
+{
+    struct head *head = saver->head;
+    struct save_frames frames = {.saver = saver, .start = SIZE_MAX, .kind = CHECKPOINT_EXEMPLARS};
+
+    pthread_mutex_lock(&head->gate);
+    frames.number = atomic_load(&head->watermark);
+    head_exemplars_each(head->exemplars, save_exemplar, &frames);
+    pthread_mutex_unlock(&head->gate);
+    frames_end(&frames);
+}
+
+static enum err save_said(void *owner, const struct metadata *said)
+{
+    checkpoint_put_said(frames_next(owner), said);
+    return ERR_OK;
+}
+
+static void save_metadata(struct saver *saver)
+{
+    struct head *head = saver->head;
+
+    for (uint32_t i = 0; i < atomic_load(&head->tenant_count); i++) {
+        struct save_frames frames = {
+            .saver = saver, .start = SIZE_MAX, .number = i, .kind = CHECKPOINT_METADATA};
+
+        save_tenant(saver, head_tenant_at(head, i), HEAD_T_NONE);
+        (void)head_metadata_each(head->metadata, i, (struct slice){0}, save_said, &frames);
+        frames_end(&frames);
+    }
+}
+
 static enum err save_file(struct saver *saver, const struct wal_cut *cut)
 {
     size_t start;
@@ -253,6 +327,8 @@ static enum err save_file(struct saver *saver, const struct wal_cut *cut)
     err = save_slabs(saver);
     if (err != ERR_OK)
         return err;
+    save_metadata(saver);
+    save_exemplars(saver);
     start = checkpoint_frame_start(&saver->out, CHECKPOINT_END);
     checkpoint_put_end(&saver->out, saver->series_count);
     checkpoint_frame_end(&saver->out, start);

@@ -22,7 +22,8 @@ struct head_flush {
     struct head_read_list list;
     uint32_t next;
     enum err err;
-    bool is_late; /* nothing of the window is in order */
+    bool is_late;     /* nothing of the window is in order */
+    bool has_samples; /* there is a block */
     bool is_read, is_dropped;
 };
 
@@ -126,12 +127,26 @@ static struct sample_cursor *flush_open_series(struct head_flush *flush, uint32_
     return cursor;
 }
 
+/* The exemplars of the window. */
+static void flush_get_exemplars(struct head_flush *flush, uint32_t slot,
+                                struct head_flush_series *out)
+{
+    const struct head_slab *slab = head_slab_of(flush->head, slot);
+    const uint32_t state = atomic_load(&slab->state[head_slab_index(slot)]);
+    const struct head_ref ref = {slot, state & ~HEAD_STATE_DYING};
+    const struct head_exemplar_range range = {flush->range.t_min_ms, flush->range.t_max_ms,
+                                              flush->range.watermark};
+    struct head_exemplar_list list;
+
+    flush->err = head_exemplars_get(flush->head->exemplars, ref, &range, &flush->scratch, &list);
+    out->exemplars = list.items;
+    out->exemplar_count = list.count;
+}
+
 bool head_flush_next(struct head_flush *flush, struct head_flush_series *out)
 {
     while (flush->err == ERR_OK && !flush->is_read) {
         const struct head_read_series *series;
-        struct sample_cursor *cursor;
-        struct label_set labels;
 
         if (flush->next == flush->list.count) {
             flush->list = (struct head_read_list){0};
@@ -142,16 +157,16 @@ bool head_flush_next(struct head_flush *flush, struct head_flush_series *out)
         }
         series = &flush->list.items[flush->next++];
         arena_reset(&flush->scratch);
-        cursor = flush_open_series(flush, series->slot);
-        if (flush->err != ERR_OK || cursor == NULL)
+        *out = (struct head_flush_series){.tenant = flush->tenant->name};
+        out->cursor = flush_open_series(flush, series->slot);
+        if (flush->err == ERR_OK)
+            flush_get_exemplars(flush, series->slot, out);
+        if (flush->err != ERR_OK || (out->cursor == NULL && out->exemplar_count == 0))
             continue;
-        labels = head_read_labels(series, &flush->scratch);
-        *out = (struct head_flush_series){
-            .tenant = flush->tenant->name,
-            .labels = labels,
-            .hash =
-                head_slab_of(flush->head, series->slot)->cold[head_slab_index(series->slot)].hash,
-            .cursor = cursor};
+        flush->has_samples |= out->cursor != NULL;
+        out->labels = head_read_labels(series, &flush->scratch);
+        out->hash =
+            head_slab_of(flush->head, series->slot)->cold[head_slab_index(series->slot)].hash;
         return true;
     }
     return false;
@@ -240,9 +255,40 @@ enum err head_flush_drop(struct head_flush *flush, uint64_t deadline_ns)
     atomic_fetch_sub(&head->sample_count, dropped);
     metric_add(&head->metrics.flushed_samples, dropped);
     head_series_retire_chunks(head, drop.dead);
+    if (flush->has_samples) {
+        const struct head_exemplar_range range = {drop.t_min_ms, drop.t_end_ms - 1, drop.watermark};
+
+        head_exemplars_drop(head->exemplars, &range);
+    }
     atomic_store(&head->collect_wanted, true);
     flush->is_dropped = true;
     return ERR_OK;
+}
+
+struct metadata_walk {
+    struct slice tenant;
+    head_flush_metadata_fn *fn;
+    void *owner;
+};
+
+static enum err on_flush_metadata(void *owner, const struct metadata *metadata)
+{
+    const struct metadata_walk *walk = owner;
+
+    return walk->fn(walk->owner, walk->tenant, metadata);
+}
+
+enum err head_flush_metadata(struct head_flush *flush, head_flush_metadata_fn *fn, void *owner)
+{
+    enum err err = ERR_OK;
+
+    for (uint32_t i = 0; i < flush->tenant_count && err == ERR_OK; i++) {
+        struct metadata_walk walk = {flush->tenants[i]->name, fn, owner};
+
+        err = head_metadata_each(flush->head->metadata, flush->tenants[i]->id, (struct slice){0},
+                                 on_flush_metadata, &walk);
+    }
+    return err;
 }
 
 void head_flush_close(struct head_flush *flush)

@@ -25,7 +25,9 @@
 #include "storage/chunk_pool.h"
 #include "storage/head.h"
 #include "storage/head_chunk.h"
+#include "storage/head_exemplars.h"
 #include "storage/head_index.h"
+#include "storage/head_metadata.h"
 #include "storage/head_record.h"
 #include "storage/wal.h"
 
@@ -98,10 +100,10 @@ struct head_limbo {
 };
 
 struct head_metrics {
-    struct metric_counter samples_appended, histograms_appended, late_appended, too_old,
-        out_of_order, out_of_bound, duplicates, series_created, series_removed, unknown_ref,
-        replay_unknown, chunks_created, chunks_removed, checkpoints, checkpoints_failed,
-        flushed_samples;
+    struct metric_counter samples_appended, histograms_appended, exemplars_appended, late_exemplars,
+        late_appended, too_old, out_of_order, out_of_bound, duplicates, series_created,
+        series_removed, unknown_ref, replay_unknown, chunks_created, chunks_removed, checkpoints,
+        checkpoints_failed, flushed_samples;
     struct metric_histogram apply_seconds;
 };
 
@@ -115,6 +117,9 @@ struct head {
     struct source source;
     struct wal *wal;
     struct chunk_pool *chunks;
+    struct head_exemplars *exemplars;
+    struct head_metadata *metadata;
+    uint64_t exemplars_seq; /* in replay: those up to it came with the checkpoint */
     struct head_metrics metrics;
 
     struct head_stripe stripes[HEAD_STRIPES];

@@ -24,9 +24,11 @@
 #include "base/varint.h"
 #include "model/histogram.h"
 #include "model/labels.h"
+#include "model/sample.h"
 
 enum {
     HEAD_RECORD_LABELS_MAX = 4096,
+    HEAD_RECORD_EXEMPLAR_LABELS_MAX = 128,
     HEAD_RECORD_ENTRY_SIZE_MAX = 1 + 3 * VARINT_SIZE_MAX + 8,
     HEAD_RECORD_BATCH = 64,
 };
@@ -129,7 +131,13 @@ unsigned head_record_next(struct head_record_reader *reader,
 
 /* ---- wide entries ---- */
 
-enum head_wide_kind { HEAD_WIDE_FLOAT, HEAD_WIDE_HISTOGRAM, HEAD_WIDE_KINDS };
+enum head_wide_kind {
+    HEAD_WIDE_FLOAT,
+    HEAD_WIDE_HISTOGRAM,
+    HEAD_WIDE_EXEMPLAR,
+    HEAD_WIDE_METADATA, /* of no series and no time: those of the entry before stand there */
+    HEAD_WIDE_KINDS,
+};
 
 struct head_wide_entry {
     enum head_wide_kind kind;
@@ -143,6 +151,8 @@ void head_record_put_float_body(struct buf *body, int64_t t_ms, int64_t start_t_
                                 uint64_t v_bits);
 void head_record_put_histogram_body(struct buf *body, int64_t t_ms, int64_t start_t_ms,
                                     const struct histogram *h);
+void head_record_put_exemplar_body(struct buf *body, const struct exemplar *exemplar);
+void head_record_put_metadata_body(struct buf *body, const struct metadata *metadata);
 /* Writes at most HEAD_RECORD_ENTRY_SIZE_MAX bytes and the body. Returns how many. */
 size_t head_record_put_wide(struct head_record_writer *writer, char *to,
                             const struct head_wide_entry *entry);
@@ -161,6 +171,11 @@ struct head_record_histogram {
     int64_t start_t_ms;
     struct slice content; /* all but start time, hint and kind: the same bytes, the same content */
 };
+/* Labels in the arena, texts borrowed. ERR_CORRUPT, ERR_LIMIT. */
+enum err head_record_get_exemplar(const struct head_wide_entry *entry, struct arena *arena,
+                                  struct exemplar *exemplar) MUST_USE;
+enum err head_record_get_metadata(const struct head_wide_entry *entry,
+                                  struct metadata *metadata) MUST_USE;
 /* ERR_CORRUPT, or ERR_LIMIT: the arena has no room. What is read may be any nonsense that
  * histogram_check finds. */
 enum err head_record_get_histogram(const struct head_wide_entry *entry, struct arena *arena,

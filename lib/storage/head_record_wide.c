@@ -99,6 +99,31 @@ void head_record_put_histogram_body(struct buf *body, int64_t t_ms, int64_t star
     put_buckets(body, h);
 }
 
+static void put_text(struct buf *buf, struct slice text)
+{
+    put_u64(buf, text.len);
+    buf_add_slice(buf, text);
+}
+
+void head_record_put_exemplar_body(struct buf *body, const struct exemplar *exemplar)
+{
+    buf_add_byte(body, (char)exemplar->has_t);
+    put_double(body, exemplar->v);
+    put_u64(body, exemplar->labels.count);
+    for (uint32_t i = 0; i < exemplar->labels.count; i++) {
+        put_text(body, exemplar->labels.items[i].name);
+        put_text(body, exemplar->labels.items[i].value);
+    }
+}
+
+void head_record_put_metadata_body(struct buf *body, const struct metadata *metadata)
+{
+    buf_add_byte(body, (char)metadata->type);
+    put_text(body, metadata->metric);
+    put_text(body, metadata->unit);
+    put_text(body, metadata->help);
+}
+
 size_t head_record_put_wide(struct head_record_writer *writer, char *to,
                             const struct head_wide_entry *entry)
 {
@@ -302,4 +327,55 @@ enum err head_record_get_histogram(const struct head_wide_entry *entry, struct a
     out->histogram.reset = (enum histogram_reset)(flags & HISTOGRAM_RESET_BITS);
     out->histogram.is_float = (flags & HISTOGRAM_IS_FLOAT) != 0;
     return take_histogram(&body, arena, &out->histogram);
+}
+
+static bool take_text(struct slice *from, struct slice *text)
+{
+    uint64_t len;
+
+    if (!varint_take_u64(from, &len) || len > from->len)
+        return false;
+    *text = slice_of(from->data, (size_t)len);
+    *from = slice_skip(*from, (size_t)len);
+    return true;
+}
+
+enum err head_record_get_exemplar(const struct head_wide_entry *entry, struct arena *arena,
+                                  struct exemplar *exemplar)
+{
+    struct slice body = entry->body;
+    struct label *items;
+    uint64_t count;
+
+    ASSERT(entry->kind == HEAD_WIDE_EXEMPLAR);
+    if (body.len == 0 || (uint8_t)body.data[0] > 1)
+        return ERR_CORRUPT;
+    *exemplar = (struct exemplar){.t_ms = entry->t_ms, .has_t = body.data[0] != 0};
+    body = slice_skip(body, 1);
+    if (!take_double(&body, &exemplar->v) || !varint_take_u64(&body, &count) ||
+        count > HEAD_RECORD_EXEMPLAR_LABELS_MAX || count > body.len / 2)
+        return ERR_CORRUPT;
+    items = ARENA_ARRAY(arena, struct label, count);
+    if (items == NULL)
+        return ERR_LIMIT;
+    for (uint64_t i = 0; i < count; i++)
+        if (!take_text(&body, &items[i].name) || !take_text(&body, &items[i].value))
+            return ERR_CORRUPT;
+    exemplar->labels = (struct label_set){items, (uint32_t)count};
+    return body.len == 0 ? ERR_OK : ERR_CORRUPT;
+}
+
+enum err head_record_get_metadata(const struct head_wide_entry *entry, struct metadata *metadata)
+{
+    struct slice body = entry->body;
+
+    ASSERT(entry->kind == HEAD_WIDE_METADATA);
+    if (body.len == 0 || (uint8_t)body.data[0] > METRIC_TYPE_STATESET)
+        return ERR_CORRUPT;
+    metadata->type = (enum metric_type)(uint8_t)body.data[0];
+    body = slice_skip(body, 1);
+    return take_text(&body, &metadata->metric) && take_text(&body, &metadata->unit) &&
+                   take_text(&body, &metadata->help) && body.len == 0 && metadata->metric.len > 0
+               ? ERR_OK
+               : ERR_CORRUPT;
 }

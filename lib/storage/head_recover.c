@@ -268,6 +268,41 @@ static enum err on_late_chunk(void *owner, const struct checkpoint_chunk *in)
     return ERR_OK;
 }
 
+static enum err on_metadata(void *owner, uint64_t tenant_id, const struct metadata *said)
+{
+    struct load *load = owner;
+    const struct load_tenant *tenant = load_tenant_of(load, tenant_id);
+
+    if (tenant == NULL || said->metric.len == 0 ||
+        said->metric.len > HEAD_METADATA_METRIC_SIZE_MAX ||
+        said->help.len > HEAD_METADATA_TEXT_SIZE_MAX ||
+        said->unit.len > HEAD_METADATA_TEXT_SIZE_MAX)
+        return ERR_CORRUPT;
+    (void)head_metadata_add(load->head->metadata, tenant->tenant->id, said);
+    return ERR_OK;
+}
+
+static enum err on_exemplar(void *owner, const struct checkpoint_exemplar *in)
+{
+    struct load *load = owner;
+    struct head *head = load->head;
+
+    if (in->gen == 0)
+        return ERR_CORRUPT;
+    head->exemplars_seq = in->frame_seq;
+    load->seq_max = in->frame_seq > load->seq_max ? in->frame_seq : load->seq_max;
+    for (size_t i = 0; i < head->options.window_count; i++) {
+        const struct head_window *window = &head->options.windows[i];
+
+        if (in->seq <= window->watermark && in->exemplar.t_ms >= window->t_min_ms &&
+            in->exemplar.t_ms < window->t_end_ms)
+            return ERR_OK; /* a block has it */
+    }
+    (void)head_exemplars_add(head->exemplars, (struct head_ref){in->slot, in->gen}, in->seq,
+                             &in->exemplar);
+    return ERR_OK;
+}
+
 static enum err on_end(void *owner, uint64_t series_count)
 {
     struct load *load = owner;
@@ -305,6 +340,8 @@ static enum err load_frames(struct load *load, struct env_file *file, uint64_t n
                                                .on_series = on_series,
                                                .on_chunk = on_chunk,
                                                .on_late_chunk = on_late_chunk,
+                                               .on_metadata = on_metadata,
+                                               .on_exemplar = on_exemplar,
                                                .on_end = on_end,
                                                .owner = load};
     uint64_t offset = CHECKPOINT_HEADER_SIZE;

@@ -289,21 +289,122 @@ static enum err source_label_values(struct source *source, struct source_ctx *ct
     return range_meets(query.head, t_min, t_max) ? texts_query(&query, fn, owner) : ERR_OK;
 }
 
-/* ---- what is not stored, and estimates ---- */
+/* ---- exemplars, metadata, estimates ---- */
+
+/* Exemplars of one series, copied into scratch. */
+static enum err series_exemplars(struct head *head, const struct head_read_series *series,
+                                 const struct head_exemplar_range *range, struct arena *scratch,
+                                 struct head_exemplar_list *list)
+{
+    const struct head_slab *slab = head_slab_of(head, series->slot);
+    const uint32_t state = atomic_load(&slab->state[head_slab_index(series->slot)]);
+    const struct head_ref ref = {series->slot, state & ~HEAD_STATE_DYING};
+
+    arena_reset(scratch);
+    return head_exemplars_get(head->exemplars, ref, range, scratch, list);
+}
+
+static enum err give_exemplars(struct head_stream *stream, const struct head_exemplar_range *range,
+                               source_exemplar_fn *fn, void *owner)
+{
+    struct arena scratch;
+    enum err err = ERR_OK;
+
+    arena_init(&scratch, stream->ctx.budget, 0);
+    for (uint32_t i = 0; i < stream->list.count && err == ERR_OK; i++) {
+        const struct head_read_series *series = &stream->list.items[i];
+        struct head_exemplar_list list;
+        struct label_set labels;
+
+        if (i % CHECK_EVERY == 0)
+            err = source_ctx_check(&stream->ctx);
+        if (err == ERR_OK)
+            err = series_exemplars(stream->head, series, range, &scratch, &list);
+        if (err != ERR_OK || list.count == 0)
+            continue;
+        labels = head_read_labels(series, &scratch);
+        if (labels.items == NULL)
+            err = ERR_LIMIT;
+        for (uint32_t k = 0; k < list.count && err == ERR_OK; k++)
+            err = fn(owner, labels, &list.items[k]);
+    }
+    arena_fini(&scratch);
+    return err;
+}
 
 static enum err source_exemplars(struct source *source, struct source_ctx *ctx,
                                  struct matcher_list matchers, int64_t t_min, int64_t t_max,
                                  source_exemplar_fn *fn, void *owner)
 {
-    (void)source, (void)ctx, (void)matchers, (void)t_min, (void)t_max, (void)fn, (void)owner;
-    return ERR_OK; /* they are refused when they are added */
+    struct head *head = head_of(source);
+    struct head_tenant *tenant = head_tenant_find(head, ctx->tenant);
+    struct head_exemplar_range range = {.t_min_ms = t_min, .t_max_ms = t_max};
+    struct head_stream *stream;
+    struct head_slots slots;
+    enum err err;
+
+    if (tenant == NULL)
+        return ERR_OK;
+    stream = stream_new(head, ctx);
+    if (stream == NULL)
+        return ERR_LIMIT;
+    range.seq = stream->guard.watermark;
+    err = head_index_select(&tenant->index, ctx->arena, matchers, &slots);
+    if (err == ERR_OK)
+        err = head_read_sort(&tenant->index, head, ctx->arena, &slots, &stream->list);
+    return err != ERR_OK ? err : give_exemplars(stream, &range, fn, owner);
+}
+
+struct metadata_copies {
+    struct arena *arena;
+    struct metadata *items;
+    uint32_t count, cap;
+};
+
+/* Copies, since the walk is under a lock. */
+static enum err copy_metadata(void *owner, const struct metadata *said)
+{
+    struct metadata_copies *copies = owner;
+    struct metadata *to;
+
+    if (copies->count == copies->cap) {
+        const uint32_t cap = copies->cap == 0 ? 64 : copies->cap * 2;
+
+        copies->items =
+            arena_grow(copies->arena, copies->items, copies->cap * sizeof(*to), cap * sizeof(*to));
+        copies->cap = cap;
+    }
+    if (copies->items == NULL)
+        return ERR_LIMIT;
+    to = &copies->items[copies->count++];
+    to->type = said->type;
+    to->metric = arena_copy(copies->arena, said->metric);
+    to->help = arena_copy(copies->arena, said->help);
+    to->unit = arena_copy(copies->arena, said->unit);
+    return copies->arena->err;
+}
+
+static int metadata_cmp(const void *a, const void *b)
+{
+    return slice_cmp(((const struct metadata *)a)->metric, ((const struct metadata *)b)->metric);
 }
 
 static enum err source_metadata(struct source *source, struct source_ctx *ctx, struct slice metric,
                                 source_metadata_fn *fn, void *owner)
 {
-    (void)source, (void)ctx, (void)metric, (void)fn, (void)owner;
-    return ERR_OK; /* it is refused when it is added */
+    struct head *head = head_of(source);
+    const struct head_tenant *tenant = head_tenant_find(head, ctx->tenant);
+    struct metadata_copies copies = {.arena = ctx->arena};
+    enum err err;
+
+    if (tenant == NULL)
+        return ERR_OK;
+    err = head_metadata_each(head->metadata, tenant->id, metric, copy_metadata, &copies);
+    if (copies.count > 1)
+        qsort(copies.items, copies.count, sizeof(*copies.items), metadata_cmp);
+    for (uint32_t i = 0; i < copies.count && err == ERR_OK; i++)
+        err = fn(owner, &copies.items[i]);
+    return err;
 }
 
 static enum err source_estimate(struct source *source, struct source_ctx *ctx,

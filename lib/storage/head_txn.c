@@ -261,20 +261,6 @@ static enum append_verdict txn_refuse_ref(struct head_txn *txn, enum append_verd
     return verdict;
 }
 
-static enum append_verdict txn_refuse_kind(struct head_txn *txn, const struct series_key *key,
-                                           const struct append_item *item)
-{
-    const enum append_verdict verdict =
-        item->kind == APPEND_EXEMPLAR ? APPEND_EXEMPLARS_OFF : APPEND_METADATA_OFF;
-    const struct head_ref ref = {(uint32_t)key->ref, (uint32_t)(key->ref >> 32)};
-
-    if (key->ref == 0)
-        return txn_refuse(txn, verdict, item->t_ms, key->labels);
-    if (!head_series_is(txn->head, ref))
-        return APPEND_UNKNOWN_REF;
-    return txn_refuse_ref(txn, verdict, item->t_ms, ref.slot);
-}
-
 static enum append_verdict txn_refuse_histogram(struct head_txn *txn, int64_t t_ms, uint32_t slot,
                                                 const struct err_info *why)
 {
@@ -366,6 +352,114 @@ static enum append_verdict txn_add_histogram(struct head_txn *txn, const struct 
     return txn_put_wide(txn, &entry);
 }
 
+static uint32_t rune_count(struct slice text)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        count += ((uint8_t)text.data[i] & 0xc0) != 0x80;
+    return count;
+}
+
+/* The labels without empty ones, as upstream; false: they are too long. `items` has room for
+ * HEAD_EXEMPLAR_RUNES_MAX. */
+static bool exemplar_labels(struct label_set labels, struct label *items, struct label_set *out)
+{
+    uint32_t runes = 0, count = 0;
+
+    for (uint32_t i = 0; i < labels.count; i++) {
+        const struct label *label = &labels.items[i];
+
+        if (label->value.len == 0)
+            continue;
+        runes += rune_count(label->name) + rune_count(label->value);
+        if (runes > HEAD_EXEMPLAR_RUNES_MAX || count == HEAD_EXEMPLAR_RUNES_MAX)
+            return false;
+        items[count++] = *label;
+    }
+    *out = (struct label_set){items, count};
+    return true;
+}
+
+static enum append_verdict txn_refuse_exemplar(struct head_txn *txn, int64_t t_ms, uint32_t slot)
+{
+    struct head_txn_place place = {.t_ms = t_ms};
+    struct arena arena;
+
+    arena_init(&arena, NULL, 0);
+    if (head_series_labels(txn->head, slot, &arena, &place.labels) != ERR_OK)
+        place.labels = (struct label_set){0};
+    txn->result.counts[APPEND_BAD_EXEMPLAR]++;
+    head_txn_explain_as(&txn->result, APPEND_BAD_EXEMPLAR,
+                        "label length for exemplar exceeds maximum of 128 UTF-8 characters", place);
+    arena_fini(&arena);
+    return APPEND_BAD_EXEMPLAR;
+}
+
+static enum append_verdict txn_add_exemplar(struct head_txn *txn, const struct series_key *key,
+                                            const struct append_item *item)
+{
+    struct head_exemplars *exemplars = txn->head->exemplars;
+    struct head_wide_entry entry = {.kind = HEAD_WIDE_EXEMPLAR, .t_ms = item->t_ms};
+    struct label items[HEAD_EXEMPLAR_RUNES_MAX];
+    struct exemplar exemplar = *item->exemplar;
+    const enum append_verdict verdict = txn_place(txn, key, item->t_ms, &entry.ref);
+
+    if (verdict != APPEND_OK)
+        return verdict;
+    exemplar.t_ms = item->t_ms;
+    if (head_exemplars_max(exemplars) == 0)
+        return txn_refuse_ref(txn, APPEND_EXEMPLARS_OFF, item->t_ms, entry.ref.slot);
+    if (!exemplar_labels(item->exemplar->labels, items, &exemplar.labels))
+        return txn_refuse_exemplar(txn, item->t_ms, entry.ref.slot);
+    if (head_exemplars_has(exemplars, entry.ref, &exemplar)) { /* as most of a scrape are */
+        txn->result.counts[APPEND_DUPLICATE_SAME]++;
+        txn->result.stored[APPEND_EXEMPLAR]++;
+        return APPEND_DUPLICATE_SAME;
+    }
+    buf_reset(&txn->body);
+    head_record_put_exemplar_body(&txn->body, &exemplar);
+    return txn_put_wide(txn, &entry);
+}
+
+static enum append_verdict txn_refuse_metadata(struct head_txn *txn, const char *why,
+                                               struct slice metric)
+{
+    char *text = txn->result.texts[APPEND_BAD_METADATA];
+
+    txn->result.counts[APPEND_BAD_METADATA]++;
+    if (text[0] == '\0')
+        (void)snprintf(text, APPEND_TEXT_SIZE, "metadata of \"%.*s\": %s",
+                       (int)(metric.len > 100 ? 100 : metric.len), metric.data, why);
+    return APPEND_BAD_METADATA;
+}
+
+static enum append_verdict txn_add_metadata(struct head_txn *txn, const struct metadata *metadata)
+{
+    struct head_wide_entry entry = {
+        .kind = HEAD_WIDE_METADATA, .ref = txn->writer.prev.ref, .t_ms = txn->writer.prev.t_ms};
+
+    if (metadata->metric.len == 0)
+        return txn_refuse_metadata(txn, "it names no metric", metadata->metric);
+    if (metadata->metric.len > HEAD_METADATA_METRIC_SIZE_MAX ||
+        metadata->help.len > HEAD_METADATA_TEXT_SIZE_MAX ||
+        metadata->unit.len > HEAD_METADATA_TEXT_SIZE_MAX)
+        return txn_refuse_metadata(txn, "a text is too long", metadata->metric);
+    switch (head_metadata_look(txn->head->metadata, txn->tenant->id, metadata)) {
+    case HEAD_METADATA_SAME:
+        txn->result.counts[APPEND_DUPLICATE_SAME]++;
+        txn->result.stored[APPEND_METADATA]++;
+        return APPEND_DUPLICATE_SAME;
+    case HEAD_METADATA_FULL:
+        return txn_refuse_metadata(txn, "too many metrics have metadata", metadata->metric);
+    case HEAD_METADATA_ADDED:
+        break;
+    }
+    buf_reset(&txn->body);
+    head_record_put_metadata_body(&txn->body, metadata);
+    return txn_put_wide(txn, &entry);
+}
+
 static enum append_verdict txn_add_wide(struct head_txn *txn, const struct series_key *key,
                                         const struct append_item *item)
 {
@@ -378,9 +472,11 @@ static enum append_verdict txn_add_wide(struct head_txn *txn, const struct serie
     case APPEND_HISTOGRAM:
         return txn_add_histogram(txn, key, item);
     case APPEND_EXEMPLAR:
+        return txn_add_exemplar(txn, key, item);
     case APPEND_METADATA:
+        return txn_add_metadata(txn, item->metadata);
     case APPEND_KIND_COUNT:
-        return txn_refuse_kind(txn, key, item);
+        ASSERT(false);
     }
     verdict = txn_place(txn, key, item->t_ms, &entry.ref);
     if (verdict != APPEND_OK)

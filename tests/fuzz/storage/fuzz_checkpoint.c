@@ -41,6 +41,18 @@ static enum err on_chunk(void *owner, const struct checkpoint_chunk *chunk)
     return ERR_OK;
 }
 
+static enum err on_metadata(void *owner, uint64_t tenant, const struct metadata *said)
+{
+    ((struct seen *)owner)->pairs += tenant <= UINT32_MAX && said->help.len < SIZE_MAX;
+    return ERR_OK;
+}
+
+static enum err on_exemplar(void *owner, const struct checkpoint_exemplar *exemplar)
+{
+    ((struct seen *)owner)->pairs += exemplar->seq <= exemplar->frame_seq;
+    return ERR_OK;
+}
+
 static enum err on_end(void *owner, uint64_t series_count)
 {
     ((struct seen *)owner)->ends += series_count < UINT64_MAX;
@@ -56,6 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                .on_series = on_series,
                                                .on_chunk = on_chunk,
                                                .on_late_chunk = on_chunk,
+                                               .on_metadata = on_metadata,
+                                               .on_exemplar = on_exemplar,
                                                .on_end = on_end,
                                                .owner = &seen};
     struct slice rest = slice_of(data, size);

@@ -87,6 +87,45 @@ static void check_histogram(const struct head_wide_entry *entry)
     arena_fini(&arena);
 }
 
+static void check_exemplar(const struct head_wide_entry *entry)
+{
+    struct head_wide_entry copy = *entry;
+    struct exemplar exemplar, again;
+    struct arena arena;
+    struct buf body;
+
+    arena_init(&arena, NULL, 0);
+    buf_init(&body, 1 << 24);
+    if (head_record_get_exemplar(entry, &arena, &exemplar) == ERR_OK) {
+        head_record_put_exemplar_body(&body, &exemplar);
+        copy.body = buf_slice(&body);
+        const enum err err = head_record_get_exemplar(&copy, &arena, &again);
+        ASSERT(err == ERR_OK);
+        ASSERT(label_set_eq(exemplar.labels, again.labels));
+        ASSERT(sample_value_bits(exemplar.v) == sample_value_bits(again.v));
+    }
+    buf_fini(&body);
+    arena_fini(&arena);
+}
+
+static void check_metadata(const struct head_wide_entry *entry)
+{
+    struct head_wide_entry copy = *entry;
+    struct metadata metadata, again;
+    struct buf body;
+
+    buf_init(&body, 1 << 24);
+    if (head_record_get_metadata(entry, &metadata) == ERR_OK) {
+        head_record_put_metadata_body(&body, &metadata);
+        copy.body = buf_slice(&body);
+        const enum err err = head_record_get_metadata(&copy, &again);
+        ASSERT(err == ERR_OK);
+        ASSERT(slice_eq(metadata.help, again.help));
+        ASSERT(metadata.type == again.type);
+    }
+    buf_fini(&body);
+}
+
 /* Entries of all kinds, to the end. */
 static void check_wide(struct slice payload)
 {
@@ -106,6 +145,10 @@ static void check_wide(struct slice payload)
             ASSERT(entry.kind < HEAD_WIDE_KINDS);
             if (entry.kind == HEAD_WIDE_HISTOGRAM)
                 check_histogram(&entry);
+            else if (entry.kind == HEAD_WIDE_EXEMPLAR)
+                check_exemplar(&entry);
+            else if (entry.kind == HEAD_WIDE_METADATA)
+                check_metadata(&entry);
             else if (head_record_get_float(&entry, &start_t_ms, &v_bits) != ERR_OK)
                 break;
         }

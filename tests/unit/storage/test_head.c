@@ -107,39 +107,6 @@ static void test_left_out_items_are_named(void **state)
     fixture_close(&f);
 }
 
-static void test_kinds_are_refused(void **state)
-{
-    struct head_fixture f;
-    struct append_txn *txn;
-    struct append_result result;
-    struct test_series s;
-    struct series_key key = {.labels = series_make(&s, 1)};
-    struct append_item item = {.kind = APPEND_EXEMPLAR, .t_ms = t0};
-    struct series_key alias = {0};
-
-    (void)state;
-    fixture_open(&f);
-    txn = txn_start(&f, "t");
-    assert_int_equal(APPEND_EXEMPLARS_OFF, append_add(txn, &key, &item));
-    assert_int_equal(APPEND_EXEMPLARS_OFF, append_add(txn, &key, &item));
-    item.kind = APPEND_METADATA;
-    assert_int_equal(APPEND_METADATA_OFF, append_add(txn, &key, &item));
-    result = txn_finish(&f, txn);
-    check_err(ERR_OK, result.err);
-    assert_int_equal(2, result.counts[APPEND_EXEMPLARS_OFF]);
-    assert_int_equal(1, result.counts[APPEND_METADATA_OFF]);
-    txn = txn_start(&f, "t"); /* by reference the text names the series as well */
-    key.hash = series_hash(&f.key, SLICE("t"), key.labels);
-    assert_int_equal(APPEND_OK, append_resolve(txn, key.hash, key.labels, &alias.ref));
-    assert_int_equal(APPEND_METADATA_OFF, append_add(txn, &alias, &item));
-    alias.ref += UINT64_C(1) << 40;
-    assert_int_equal(APPEND_UNKNOWN_REF, append_add(txn, &alias, &item));
-    result = txn_finish(&f, txn);
-    assert_int_equal(1, result.counts[APPEND_METADATA_OFF]);
-    assert_non_null(strstr(result.texts[APPEND_METADATA_OFF], "metric_1{instance=\"i-0\""));
-    fixture_close(&f);
-}
-
 static void test_series_limit(void **state)
 {
     struct head_fixture f;
@@ -378,13 +345,9 @@ static void test_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_verdicts),
-        cmocka_unit_test(test_kinds_are_refused),
-        cmocka_unit_test(test_left_out_items_are_named),
-        cmocka_unit_test(test_series_limit),
-        cmocka_unit_test(test_whole_or_not_at_all),
-        cmocka_unit_test(test_stop_refuses),
-        cmocka_unit_test(test_reader_sees_its_watermark),
+        cmocka_unit_test(test_verdicts),     cmocka_unit_test(test_left_out_items_are_named),
+        cmocka_unit_test(test_series_limit), cmocka_unit_test(test_whole_or_not_at_all),
+        cmocka_unit_test(test_stop_refuses), cmocka_unit_test(test_reader_sees_its_watermark),
         cmocka_unit_test(test_model),
     };
 

@@ -382,11 +382,259 @@ static void test_floats_pay_nothing(void **state)
     fixture_close(&f);
 }
 
+/* ---- exemplars ---- */
+
+enum { EXEMPLARS_MAX = 500 };
+
+struct got_exemplars {
+    struct arena arena;
+    struct exemplar items[EXEMPLARS_MAX];
+    unsigned series[EXEMPLARS_MAX];
+    size_t count;
+};
+
+static enum err on_exemplar(void *owner, struct label_set series, const struct exemplar *exemplar)
+{
+    struct got_exemplars *got = owner;
+
+    assert_true(got->count < EXEMPLARS_MAX);
+    got->items[got->count] = *exemplar;
+    got->items[got->count].labels = label_set_copy(&got->arena, exemplar->labels);
+    got->series[got->count++] = series_number(series);
+    return ERR_OK;
+}
+
+static void get_exemplars(struct head_fixture *f, struct got_exemplars *got)
+{
+    struct source *source = head_source(f->head);
+    struct source_ctx ctx = {.tenant = SLICE("t"), .arena = &got->arena};
+
+    arena_init(&got->arena, NULL, 0);
+    got->count = 0;
+    check_err(ERR_OK, source->ops->exemplars(source, &ctx, (struct matcher_list){0}, INT64_MIN,
+                                             INT64_MAX, on_exemplar, got));
+}
+
+static struct append_result put_exemplar(struct head_fixture *f, unsigned i, int64_t t_ms, double v,
+                                         const char *trace)
+{
+    struct label labels[] = {{SLICE("empty"), SLICE("")}, {SLICE("trace"), slice_from_cstr(trace)}};
+    const struct exemplar exemplar = {.labels = {labels, 2}, .v = v, .t_ms = t_ms, .has_t = true};
+    const struct append_item item = {.kind = APPEND_EXEMPLAR, .t_ms = t_ms, .exemplar = &exemplar};
+
+    return put_one_item(f, i, &item);
+}
+
+static void check_exemplars(struct head_fixture *f, size_t count, const double *values)
+{
+    static struct got_exemplars got;
+
+    get_exemplars(f, &got);
+    assert_int_equal(count, got.count);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(values[i] == got.items[i].v);
+        assert_int_equal(1, got.items[i].labels.count); /* without the empty one */
+    }
+    arena_fini(&got.arena);
+}
+
+static void test_exemplars(void **state)
+{
+    static const double two[] = {1, 2}, three[] = {1, 2, 3};
+    const char *long_text = "0123456789012345678901234567890123456789012345678901234567890123"
+                            "01234567890123456789012345678901234567890123456789012345678901";
+    struct head_fixture f;
+    struct append_result result;
+
+    (void)state;
+    fixture_open(&f);
+    (void)put_one(&f, "t", 1, (struct sample){t0, 1});
+    result = put_exemplar(&f, 1, t0, 1, "a");
+    assert_int_equal(1, result.counts[APPEND_OK]);
+    assert_int_equal(1, result.stored[APPEND_EXEMPLAR]);
+    assert_int_equal(1, put_exemplar(&f, 1, t0, 1, "a").counts[APPEND_DUPLICATE_SAME]);
+    assert_int_equal(1, put_exemplar(&f, 1, t0 - 1, 1, "a").counts[APPEND_LATE_EXEMPLAR]);
+    assert_int_equal(1, put_exemplar(&f, 1, t0, 0, "a").counts[APPEND_LATE_EXEMPLAR]);
+    assert_int_equal(1, put_exemplar(&f, 1, t0, 1, "A").counts[APPEND_LATE_EXEMPLAR]);
+    assert_int_equal(1, put_exemplar(&f, 1, t0, 2, "a").counts[APPEND_OK]);
+    result = put_exemplar(&f, 1, t0 + 1, 2, long_text);
+    assert_int_equal(1, result.counts[APPEND_BAD_EXEMPLAR]);
+    assert_non_null(strstr(result.texts[APPEND_BAD_EXEMPLAR],
+                           "label length for exemplar exceeds maximum of 128 UTF-8 characters"));
+    check_exemplars(&f, 2, two);
+    fixture_crash(&f);
+    check_exemplars(&f, 2, two);
+    check_err(ERR_OK, head_checkpoint(f.head, NULL));
+    assert_int_equal(1, put_exemplar(&f, 1, t0 + 5, 3, "a").counts[APPEND_OK]);
+    fixture_crash(&f);
+    check_exemplars(&f, 3, three);
+    head_set_exemplar_max(f.head, 1);
+    check_exemplars(&f, 1, three + 2);
+    head_set_exemplar_max(f.head, 0);
+    assert_int_equal(1, put_exemplar(&f, 1, t0 + 9, 3, "a").counts[APPEND_EXEMPLARS_OFF]);
+    check_exemplars(&f, 0, NULL);
+    fixture_close(&f);
+}
+
+/* The ring keeps the newest whatever their series, and a series sees its own. */
+static void test_exemplar_ring(void **state)
+{
+    struct gen gen;
+
+    (void)state;
+    GEN_EACH_SEED(&gen, 20)
+    {
+        static struct got_exemplars got;
+        struct head_fixture f;
+        unsigned series[EXEMPLARS_MAX];
+        size_t count = 0;
+        const size_t max = 1 + gen_below(&gen, 100);
+
+        fixture_open(&f);
+        head_set_exemplar_max(f.head, (uint32_t)max);
+        for (int k = 0; k < 200; k++) {
+            const unsigned i = (unsigned)gen_below(&gen, 7);
+
+            series[count] = i;
+            (void)put_exemplar(&f, i, t0 + k, (double)count++, "x");
+        }
+        get_exemplars(&f, &got);
+        assert_int_equal(max, got.count);
+        for (size_t k = 0; k < got.count; k++) {
+            const size_t number = (size_t)got.items[k].v;
+
+            assert_true(number >= count - max);
+            assert_int_equal(series[number], got.series[k]);
+            if (k > 0 && got.series[k - 1] == got.series[k])
+                assert_true(got.items[k - 1].v < got.items[k].v);
+        }
+        arena_fini(&got.arena);
+        fixture_close(&f);
+    }
+}
+
+/* A flush has the exemplars of its window and drops them; replay does not bring them back. */
+static void test_exemplars_are_flushed(void **state)
+{
+    static const double left[] = {2};
+    struct head_fixture f;
+    struct head_flush_series series;
+    struct head_flush *flush;
+    struct head_window window = {t0, t0 + HEAD_RANGE_MS, 0};
+    unsigned with_samples = 0, alone = 0;
+
+    (void)state;
+    fixture_open(&f);
+    (void)put_one(&f, "t", 1, (struct sample){t0, 1});
+    (void)put_exemplar(&f, 1, t0, 1, "a");
+    (void)put_exemplar(&f, 2, t0 + 1, 1, "b");
+    (void)put_one(&f, "t", 2, (struct sample){t0 + HEAD_RANGE_MS, 1});
+    (void)put_exemplar(&f, 2, t0 + HEAD_RANGE_MS, 2, "b");
+    check_err(ERR_OK, head_flush_open(f.head, window.t_min_ms, window.t_end_ms, &flush));
+    window.watermark = head_flush_watermark(flush);
+    while (head_flush_next(flush, &series)) {
+        assert_int_equal(1, series.exemplar_count);
+        with_samples += series.cursor != NULL;
+        alone += series.cursor == NULL;
+    }
+    check_err(ERR_OK, head_flush_err(flush));
+    assert_int_equal(1, with_samples);
+    assert_int_equal(1, alone);
+    check_err(ERR_OK, head_flush_drop(flush, 0));
+    head_flush_close(flush);
+    check_exemplars(&f, 1, left);
+    f.options.windows = &window;
+    f.options.window_count = 1;
+    fixture_crash(&f);
+    check_exemplars(&f, 1, left);
+    fixture_close(&f);
+}
+
+/* ---- metadata ---- */
+
+static struct append_result put_metadata(struct head_fixture *f, const struct metadata *metadata)
+{
+    const struct append_item item = {.kind = APPEND_METADATA, .metadata = metadata};
+    const struct series_key key = {0};
+    struct append_txn *txn = txn_start(f, "t");
+
+    (void)append_add(txn, &key, &item);
+    return txn_finish(f, txn);
+}
+
+struct got_metadata {
+    char text[1024];
+};
+
+static enum err on_metadata(void *owner, const struct metadata *said)
+{
+    struct got_metadata *got = owner;
+    const size_t len = strlen(got->text);
+
+    (void)snprintf(got->text + len, sizeof(got->text) - len, "%.*s:%d:%.*s:%.*s;",
+                   SLICE_ARG(said->metric), (int)said->type, SLICE_ARG(said->unit),
+                   SLICE_ARG(said->help));
+    return ERR_OK;
+}
+
+static void check_metadata(struct head_fixture *f, const char *metric, const char *want)
+{
+    struct source *source = head_source(f->head);
+    struct arena arena;
+    struct source_ctx ctx = {.tenant = SLICE("t"), .arena = &arena};
+    struct got_metadata got = {{0}};
+
+    arena_init(&arena, NULL, 0);
+    check_err(ERR_OK,
+              source->ops->metadata(source, &ctx, slice_from_cstr(metric), on_metadata, &got));
+    assert_string_equal(want, got.text);
+    arena_fini(&arena);
+}
+
+static void test_metadata(void **state)
+{
+    const struct metadata up = {
+        .type = METRIC_TYPE_GAUGE, .metric = SLICE("up"), .help = SLICE("Is it?")};
+    const struct metadata other = {.type = METRIC_TYPE_COUNTER,
+                                   .metric = SLICE("up"),
+                                   .help = SLICE("Was it?"),
+                                   .unit = SLICE("s")};
+    const struct metadata down = {.metric = SLICE("down")};
+    const struct metadata nameless = {.help = SLICE("x")};
+    struct head_fixture f;
+    struct append_result result;
+
+    (void)state;
+    fixture_open(&f);
+    result = put_metadata(&f, &up);
+    assert_int_equal(1, result.counts[APPEND_OK]);
+    assert_int_equal(1, result.stored[APPEND_METADATA]);
+    assert_int_equal(1, put_metadata(&f, &up).counts[APPEND_DUPLICATE_SAME]);
+    assert_int_equal(1, put_metadata(&f, &other).counts[APPEND_OK]);
+    assert_int_equal(1, put_metadata(&f, &down).counts[APPEND_OK]);
+    result = put_metadata(&f, &nameless);
+    assert_int_equal(1, result.counts[APPEND_BAD_METADATA]);
+    assert_string_equal("metadata of \"\": it names no metric", result.texts[APPEND_BAD_METADATA]);
+    check_metadata(&f, "", "down:0::;up:2::Is it?;up:1:s:Was it?;");
+    fixture_crash(&f);
+    check_metadata(&f, "up", "up:2::Is it?;up:1:s:Was it?;");
+    check_err(ERR_OK, head_checkpoint(f.head, NULL));
+    fixture_crash(&f);
+    check_metadata(&f, "", "down:0::;up:2::Is it?;up:1:s:Was it?;");
+    fixture_restart(&f);
+    check_metadata(&f, "none", "");
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verdicts),
         cmocka_unit_test(test_floats_pay_nothing),
+        cmocka_unit_test(test_exemplars),
+        cmocka_unit_test(test_exemplar_ring),
+        cmocka_unit_test(test_exemplars_are_flushed),
+        cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_model),
     };
 
