@@ -394,6 +394,8 @@ struct series_reader {
     struct xor_iter floats;
     bool has_floats, has_float;
     struct sample next_float;
+    bool was_late;             /* the sample before */
+    struct histogram unhinted; /* the present one, its hint taken */
 };
 
 static void read_float(struct series_reader *reader)
@@ -442,6 +444,22 @@ static bool differs(const struct prom_sample *a, const struct prom_sample *b)
     return order_histograms(&left, &right) != 0;
 }
 
+/* What a histogram says of resets is about the sample before it in its own chunk. Late ones come
+ * from several chunks, and what is in order may follow a late one: the hint goes, but for gauges.
+ */
+static void take_hint(struct series_reader *reader, struct prom_sample *sample, bool is_late)
+{
+    const bool is_alien = is_late || reader->was_late;
+
+    reader->was_late = is_late;
+    if (sample->kind != SAMPLE_HISTOGRAM || !is_alien ||
+        sample->histogram->reset == HISTOGRAM_GAUGE)
+        return;
+    reader->unhinted = *sample->histogram;
+    reader->unhinted.reset = HISTOGRAM_RESET_UNKNOWN;
+    sample->histogram = &reader->unhinted;
+}
+
 /* The next sample in time; of those of one time the one in order, then the first late one. */
 static bool read_sample(struct series_reader *reader, struct prom_sample *sample,
                         uint64_t *conflicts)
@@ -465,7 +483,8 @@ static bool read_sample(struct series_reader *reader, struct prom_sample *sample
         next = *histogram;
         has_next = true;
     }
-    if (late != NULL && (!has_next || late->t_ms < next.t_ms)) {
+    const bool is_late = late != NULL && (!has_next || late->t_ms < next.t_ms);
+    if (is_late) {
         next = *late;
         has_next = true;
     }
@@ -478,6 +497,7 @@ static bool read_sample(struct series_reader *reader, struct prom_sample *sample
     while (reader->late_next < data->late.count &&
            data->late.items[reader->late_next].sample.t_ms == next.t_ms)
         *conflicts += differs(&data->late.items[reader->late_next++].sample, &next);
+    take_hint(reader, &next, is_late);
     *sample = next;
     return true;
 }

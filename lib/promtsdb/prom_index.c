@@ -134,8 +134,9 @@ enum err prom_index_open(struct prom_index *index, struct slice bytes, struct er
     if (endian_get_u32be(bytes.data) != INDEX_MAGIC)
         return err_set(info, ERR_CORRUPT, "index: this is no index file");
     opened.version = (uint8_t)bytes.data[MAGIC_SIZE];
-    if (opened.version != 1 && opened.version != 2)
-        return err_set(info, ERR_VERSION, "index: version %u, this program knows 1 and 2",
+    /* What is read here is the same in 2 and 3. */
+    if (opened.version < 1 || opened.version > 3)
+        return err_set(info, ERR_VERSION, "index: version %u, this program knows 1 to 3",
                        opened.version);
     err = open_symbols(&opened, toc.symbols, info);
     if (err == ERR_OK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The file `index` of a Prometheus block, versions 1 and 2 (upstream's tsdb/docs/format/index.md).
+/* The file `index` of a Prometheus block, versions 1 to 3 (upstream's tsdb/docs/format/index.md).
  *
  *   magic | version | symbols | series ... | postings ... | tables | table of contents (fixed size)
  *

@@ -18,8 +18,10 @@ struct merge_part {
 struct merge_cursor {
     struct sample_cursor base;
     struct merge_pool *pool;
-    struct series_stream *stream; /* learns of errors; may be NULL */
-    int64_t *start_t_ms;          /* of the batch given; NULL until one input knows start times */
+    struct series_stream *stream;  /* learns of errors; may be NULL */
+    int64_t *start_t_ms;           /* of the batch given; NULL until one input knows start times */
+    const struct merge_part *last; /* the part of the sample given last; NULL: none yet */
+    struct histogram *unhinted;    /* first of the batch, its hint taken; NULL until one needs it */
     uint32_t part_count;
     struct merge_part parts[];
 };
@@ -214,6 +216,26 @@ static bool drop_until(struct merge_cursor *cursor, int64_t t_ms)
     return used_up;
 }
 
+/* What a histogram says of resets is about the sample before it in its own input. Behind a sample
+ * of another one it says nothing, so the hint goes, but for gauges; as upstream has it. */
+static bool take_hint(struct merge_cursor *cursor, struct sample_columns *out)
+{
+    const struct histogram *h = out->histograms[0];
+
+    if (h->reset != HISTOGRAM_RESET_YES && h->reset != HISTOGRAM_RESET_NO)
+        return true;
+    if (cursor->unhinted == NULL)
+        cursor->unhinted = ARENA_NEW(cursor->pool->arena, struct histogram);
+    if (cursor->unhinted == NULL) {
+        cursor->base.err = ERR_LIMIT;
+        return false;
+    }
+    *cursor->unhinted = *h;
+    cursor->unhinted->reset = HISTOGRAM_RESET_UNKNOWN;
+    out->histograms[0] = cursor->unhinted;
+    return true;
+}
+
 static bool next_merged(struct merge_cursor *cursor, struct sample_columns *out)
 {
     out->count = 0;
@@ -231,9 +253,15 @@ static bool next_merged(struct merge_cursor *cursor, struct sample_columns *out)
             out->kind = part->batch->columns.kind;
         else if (out->kind != part->batch->columns.kind)
             break;
+        const bool is_other = cursor->last != NULL && cursor->last != part;
+        if (is_other && out->kind == SAMPLE_HISTOGRAM && out->count > 0)
+            break; /* one hint a batch can be taken */
         const uint32_t count = run_length(part, bound, is_last, SOURCE_BATCH - out->count);
         if (!move_run(cursor, part, out, count))
             return false;
+        if (is_other && out->kind == SAMPLE_HISTOGRAM && !take_hint(cursor, out))
+            return false;
+        cursor->last = part;
         const bool used_up = drop_until(cursor, out->t_ms[out->count - 1]);
         /* A histogram is borrowed from its cursor's batch, so that may not move on yet. */
         if (used_up && out->kind != SAMPLE_FLOAT)

@@ -336,6 +336,38 @@ static void test_same_times(void **state)
     }
 }
 
+/* "No reset" is about the sample before in the same input: between others it must not be believed.
+ */
+static void test_reset_hints(void **state)
+{
+    static const struct histogram no = {.reset = HISTOGRAM_RESET_NO};
+    static const struct histogram yes = {.reset = HISTOGRAM_RESET_YES};
+    static const struct histogram gauge = {.reset = HISTOGRAM_GAUGE};
+    const struct fake_sample a[] = {
+        {1, 0, 0, &yes}, {2, 0, 0, &no}, {5, 0, 0, &no}, {6, 0, 0, &no}, {8, 0, 0, &gauge}};
+    const struct fake_sample b[] = {{3, 0, 0, &no}, {4, 0, 0, &no}, {7, 0, 0, &gauge}};
+    static const enum histogram_reset want[] = {
+        HISTOGRAM_RESET_YES,     HISTOGRAM_RESET_NO, HISTOGRAM_RESET_UNKNOWN, HISTOGRAM_RESET_NO,
+        HISTOGRAM_RESET_UNKNOWN, HISTOGRAM_RESET_NO, HISTOGRAM_GAUGE,         HISTOGRAM_GAUGE};
+    struct fake_source fakes[2] = {fake_make(a, 5), fake_make(b, 3)};
+    struct series_stream *stream;
+    struct sample_columns columns;
+    struct arena arena;
+    uint32_t count = 0;
+
+    (void)state;
+    arena_init(&arena, NULL, 0);
+    struct source_ctx ctx = {.arena = &arena};
+    struct source_series series = merge_two(&fakes[0], &fakes[1], &ctx, &stream);
+    while (sample_cursor_next(series.cursor, &columns))
+        for (uint32_t i = 0; i < columns.count; i++, count++) {
+            assert_int_equal(count + 1, columns.t_ms[i]);
+            assert_int_equal(want[count], columns.histograms[i]->reset);
+        }
+    assert_int_equal(COUNT_OF(want), count);
+    arena_fini(&arena);
+}
+
 static void test_start_times(void **state)
 {
     const struct fake_sample a[] = {{1, 0, 1, NULL}, {3, 0, 2, NULL}};
@@ -406,8 +438,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_split_is_whole), cmocka_unit_test(test_same_times),
-        cmocka_unit_test(test_start_times),    cmocka_unit_test(test_seek),
-        cmocka_unit_test(test_error),
+        cmocka_unit_test(test_reset_hints),    cmocka_unit_test(test_start_times),
+        cmocka_unit_test(test_seek),           cmocka_unit_test(test_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
