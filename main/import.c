@@ -52,6 +52,20 @@ static bool is_block_name(const char *name)
     return strlen(name) == ULID_LEN && strspn(name, "0123456789ABCDEFGHJKMNPQRSTVWXYZ") == ULID_LEN;
 }
 
+/* Prometheus removes files while it runs: what is read then may be neither whole nor consistent. */
+static enum err lock_source(const char *dir, int *lock, struct err_info *info)
+{
+    struct arena arena;
+    enum err err;
+
+    arena_init(&arena, NULL, 0);
+    err = tool_file_lock(tool_file_path(&arena, dir, "lock"), lock, info);
+    arena_fini(&arena);
+    if (err == ERR_EXISTS)
+        err_prefix(info, "a Prometheus runs on %s: stop it, or import a snapshot of it", dir);
+    return err;
+}
+
 static void import_prometheus(struct import *import, const char *dir)
 {
     struct import_head_options head = {.dir = dir, .t_blocks_end_ms = INT64_MIN};
@@ -119,17 +133,24 @@ static int run(const struct import_settings *settings, const char *kind, const c
     struct tool_store store;
     struct err_info info = {{0}};
 
+    const bool is_prometheus = strcmp(kind, "prometheus") == 0;
+    int lock = -1;
     enum err err = check_tenant(settings->tenant, &info);
 
+    if (err == ERR_OK)
+        err = tool_file_check(path, &info);
+    if (err == ERR_OK && is_prometheus)
+        err = lock_source(path, &lock, &info);
     if (err == ERR_OK && !settings->dry_run) {
         err = tool_store_open(&store, &options, &info);
         import.store = &store;
     }
     if (err != ERR_OK) {
         fprintf(stderr, "narthex import: %s\n", err_message(err, &info));
+        tool_file_unlock(lock);
         return 1;
     }
-    if (strcmp(kind, "prometheus") == 0)
+    if (is_prometheus)
         import_prometheus(&import, path);
     else
         import_openmetrics(&import, path);
@@ -139,6 +160,7 @@ static int run(const struct import_settings *settings, const char *kind, const c
         if (err != ERR_OK)
             import_fault(&import, settings->storage_path.data, err, &info);
     }
+    tool_file_unlock(lock);
     print_summary(&import);
     return import.counts.faults == 0 ? 0 : 1;
 }

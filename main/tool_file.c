@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -82,6 +83,36 @@ enum err tool_file_list(const char *path, struct arena *arena, struct tool_names
         qsort(list.items, list.count, sizeof(char *), name_order);
     *names = list;
     return err;
+}
+
+enum err tool_file_check(const char *path, struct err_info *info)
+{
+    return access(path, R_OK) == 0 ? ERR_OK : os_error(info, path);
+}
+
+enum err tool_file_lock(const char *path, int *fd, struct err_info *info)
+{
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+
+    *fd = -1;
+    if (file < 0)
+        return errno == ENOENT ? ERR_OK : os_error(info, path);
+    if (flock(file, LOCK_SH | LOCK_NB) != 0) {
+        const enum err err = errno == EWOULDBLOCK
+                                 ? err_set(info, ERR_EXISTS, "%s is held by another process", path)
+                                 : os_error(info, path);
+
+        (void)close(file);
+        return err;
+    }
+    *fd = file;
+    return ERR_OK;
+}
+
+void tool_file_unlock(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd);
 }
 
 char *tool_file_path(struct arena *arena, const char *dir, const char *name)

@@ -23,5 +23,11 @@ struct tool_names {
 /* Entries of a directory. ERR_NOT_FOUND, ERR_IO. */
 enum err tool_file_list(const char *path, struct arena *arena, struct tool_names *names,
                         struct err_info *info) MUST_USE;
+/* ERR_NOT_FOUND, ERR_IO: it cannot be read. */
+enum err tool_file_check(const char *path, struct err_info *info) MUST_USE;
+/* Takes a shared flock(2) on a file. *fd is -1 if there is no such file. ERR_EXISTS: another
+ * process holds it. */
+enum err tool_file_lock(const char *path, int *fd, struct err_info *info) MUST_USE;
+void tool_file_unlock(int fd);
 /* "dir/name" in the arena, which has no limit. */
 char *tool_file_path(struct arena *arena, const char *dir, const char *name);

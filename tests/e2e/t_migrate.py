@@ -100,6 +100,9 @@ def import_names_damage(env):
     check(f"wal/{log}: " in errors and "1 faults" in out and "in 3 blocks" in out, errors + out)
     _, errors = run(env, "import", "prometheus", source, "--tenant=a/b", "--dry-run", status=1)
     check('tenant "a/b"' in errors, errors)
+    none = os.path.join(folder, "none")
+    _, errors = run(env, "import", "prometheus", none, f"--storage.path={none}-data", status=1)
+    check("none: No such file" in errors and not os.path.exists(none + "-data"), errors)
 
 
 OPENMETRICS = """# HELP requests Requests.
@@ -163,6 +166,8 @@ def run_and_kill(env):
             tsdb_load.push_late(server, now - 2500)
         time.sleep(0.2)
     wait_for(lambda: len([n for n in os.listdir(server.data) if len(n) == 26]) >= 2, 30, "blocks")
+    _, errors = run(env, "import", "prometheus", server.data, "--dry-run", status=1)
+    check("a Prometheus runs on" in errors, errors)
     server.post("/api/v1/admin/tsdb/delete_series",
                 {"match[]": 'load_decimal{n="0"}', "start": start / 1000, "end": start / 1000 + 5})
     tsdb_load.push_step(server, 71, int(time.time() * 1000))
