@@ -42,7 +42,9 @@ struct sim_txn {
     uint64_t id;
     uint32_t sender;
     enum sim_txn_state state;
-    bool was_seen; /* a read had it: it must not go away again */
+    bool was_seen;   /* a read had it: it must not go away again */
+    bool may_return; /* refused by a log that could write nothing that says so: a crash may bring it
+                        back, whole */
     uint32_t sample_count, late_count;
     bool has_window; /* what comes out of order is taken */
     struct sim_sample samples[SIM_TXN_SAMPLES_MAX];

@@ -82,8 +82,11 @@ void sim_model_answer(struct sim_model *model, struct sim_txn *txn,
 void sim_model_crash(struct sim_model *model)
 {
     for (uint64_t i = 0; i < model->count; i++) {
-        if (model->txns[i]->state == SIM_TXN_PENDING)
-            model->txns[i]->state = SIM_TXN_UNKNOWN;
+        struct sim_txn *txn = model->txns[i];
+
+        if (txn->state == SIM_TXN_PENDING || (txn->state == SIM_TXN_REFUSED && txn->may_return))
+            txn->state = SIM_TXN_UNKNOWN;
+        txn->may_return = false;
     }
 }
 

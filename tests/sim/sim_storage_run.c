@@ -168,6 +168,19 @@ struct run_answer {
     struct sim_txn *txn;
 };
 
+/* Whether the log refuses writes: then what it has failed may be in it. */
+static bool run_log_is_stuck(struct run *run)
+{
+    const struct append_options options = {.tenant = sim_model_tenant(0), .origin = APPEND_WRITE};
+    struct append_txn *append;
+    struct err_info info;
+
+    if (appender_begin(db_appender(run->db), &options, &append, &info) != ERR_OK)
+        return true;
+    append_abort(append);
+    return false;
+}
+
 static void run_on_answer(void *owner, const struct append_result *result)
 {
     struct run_answer *answer = owner;
@@ -175,6 +188,7 @@ static void run_on_answer(void *owner, const struct append_result *result)
     struct sim_txn *txn = answer->txn;
 
     mem_free(answer);
+    txn->may_return = result->err != ERR_OK && run_log_is_stuck(run);
     sim_model_answer(&run->model, txn, result);
     env_complete(sim_env(run->sim), &txn->op, ERR_OK);
 }
