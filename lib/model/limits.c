@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/limits.h"
 
-enum { LIMITS_TEXT_MAX = 80 };
+enum { LIMITS_TEXT_MAX = 32 };
 
 struct limits limits_default(void)
 {
