@@ -115,6 +115,7 @@ void querier_add_routes(struct querier *querier, struct http_server *server)
 {
     api_query_add_routes(querier, server);
     api_series_add_routes(querier, server);
+    api_about_add_routes(querier, server);
     api_read_add_routes(querier, server);
     api_federate_add_routes(querier, server);
 }

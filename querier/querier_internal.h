@@ -57,6 +57,7 @@ void query_scope_end(struct query_scope *scope);
 struct source_ctx query_scope_ctx(struct query_scope *scope);
 
 void api_query_add_routes(struct querier *querier, struct http_server *server);
+void api_about_add_routes(struct querier *querier, struct http_server *server);
 void api_series_add_routes(struct querier *querier, struct http_server *server);
 void api_read_add_routes(struct querier *querier, struct http_server *server);
 void api_federate_add_routes(struct querier *querier, struct http_server *server);

@@ -299,3 +299,68 @@ def batch_is_atomic(env):
             scrapes |= values
     threads.join()
     check(len(scrapes) > asked / 100, f"only {len(scrapes)} scrapes were seen")
+
+
+ABOUT_PAGE = """# TYPE about_requests counter
+# HELP about_requests Some "quoted" \\\\ text.
+about_requests_total{code="200"} 5 # {trace_id="abc",span="1"} 0.5 %s
+about_requests_total{code="500"} 1 # {trace_id="def"} 1e-7 %s
+# TYPE about_seconds histogram
+# UNIT about_seconds seconds
+# HELP about_seconds How long.
+about_seconds_bucket{le="0.1"} 1 # {trace_id="b1"} 0.05 %s
+about_seconds_bucket{le="+Inf"} 3 # {} 7 %s
+about_seconds_count 3
+about_seconds_sum 4.5
+# TYPE about_plain gauge
+about_plain 1
+# HELP about_bare Without a type.
+about_bare 1
+# EOF
+"""
+
+
+@test(seconds=60)
+def same_exemplars_and_metadata(env):
+    """What is said of series beside their samples, before and behind a flush and a restart."""
+    pages = Pages()
+    env.defer(pages.close)
+    at = int(time.time()) - 1
+    pages.fixed("/metrics", ABOUT_PAGE % ((f"{at}.125",) * 4), OPENMETRICS)
+    config = page_config(pages.port, interval="500ms") + "storage: {exemplars: {max_exemplars: 1000}}\n"
+    prometheus = env.prometheus(config, flags=["--enable-feature=exemplar-storage"]).start()
+    server = env.server(config).start()
+
+    def exemplars(one, query='{__name__=~"about_.+"}', **params):
+        answer = one.get("/api/v1/query_exemplars", {"query": query, **params})
+        body = answer.json() if answer.body else {}
+        return answer.status, body.get("data"), body.get("error")
+
+    def metadata(one, **params):
+        answer = one.get("/api/v1/metadata", params)
+        body = answer.json()
+        data = body.get("data")
+        return answer.status, data and {name: sorted(map(str, said)) for name, said in
+                                        data.items()}, body.get("error")
+
+    for one in (prometheus, server):
+        wait_for(lambda one=one: one.query("about_requests_total")["result"], 30,
+                 f"page scraped by {one.name}")
+    for state in ("in memory", "in a block", "after a start"):
+        if state == "in a block" and server.flavor == "narthex":
+            server.flush()
+        if state == "after a start":
+            server.stop()
+            server.start()
+        for params in ({}, {"start": at - 10, "end": at + 10}, {"start": at + 5},
+                       {"query": "rate(about_requests_total{code='200'}[5m]) + about_plain"},
+                       {"query": "1"}, {"query": "("}, {"start": 5, "end": 4}):
+            want, got = exemplars(prometheus, **params), exemplars(server, **params)
+            if params.get("query") == "(":
+                want, got = want[:2], got[:2]
+            check_equal(want, got, f"{state}: exemplars of {params}")
+        check_equal(4, len(exemplars(server)[1]), f"{state}: series with exemplars")
+        for params in ({}, {"metric": "about_seconds"}, {"metric": "nothing"}, {"limit": "x"},
+                       {"limit_per_metric": "x"}, {"limit": "0"}):
+            check_equal(metadata(prometheus, **params), metadata(server, **params),
+                        f"{state}: metadata with {params}")
