@@ -16,10 +16,10 @@ static void check_index(struct slice key)
             block_key_series(&again, parsed.tenant, parsed.id);
         } else if (parsed.kind == BLOCK_INDEX_POSTINGS) {
             block_key_postings(&again, parsed.tenant, parsed.name, parsed.value);
+        } else if (parsed.kind == BLOCK_INDEX_METADATA) {
+            block_key_metadata(&again, parsed.tenant, parsed.name);
         } else {
             block_key_index(&again, parsed.tenant, parsed.kind);
-            if (parsed.kind == BLOCK_INDEX_METADATA)
-                block_key_put_text(&again, parsed.name);
         }
         ASSERT(slice_eq(key, buf_slice(&again)));
     }
@@ -37,8 +37,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_index(key);
     buf_init(&text, BLOCK_KEY_SIZE_MAX);
     buf_init(&again, BLOCK_KEY_SIZE_MAX);
-    if (block_key_parse_data(key, &text, &parsed) && parsed.kind == BLOCK_DATA_CHUNK) {
-        block_key_chunk(&again, parsed.tenant, parsed.id, parsed.t_ms);
+    if (block_key_parse_data(key, &text, &parsed)) {
+        if (parsed.kind == BLOCK_DATA_CHUNK)
+            block_key_chunk(&again, parsed.tenant, parsed.id, parsed.t_ms);
+        else
+            block_key_exemplars(&again, parsed.tenant, parsed.id);
         ASSERT(slice_eq(key, buf_slice(&again)));
     }
     buf_fini(&text);

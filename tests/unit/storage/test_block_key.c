@@ -118,6 +118,15 @@ static void test_parse_index(void **state)
     assert_int_equal(BLOCK_INDEX_STATS, parsed.kind);
     buf_add_byte(&key, 0);
     assert_false(block_key_parse_index(buf_slice(&key), &text, &parsed));
+    block_key_metadata(&key, SLICE("t"), SLICE("metric"));
+    assert_true(block_key_parse_index(buf_slice(&key), &text, &parsed));
+    assert_int_equal(BLOCK_INDEX_METADATA, parsed.kind);
+    check_slice("t", parsed.tenant);
+    check_slice("metric", parsed.name);
+    for (size_t len = 0; len < key.len; len++)
+        assert_false(block_key_parse_index(slice_of(key.data, len), &text, &parsed));
+    block_key_index(&key, SLICE("t"), (enum block_index_kind)1);
+    assert_false(block_key_parse_index(buf_slice(&key), &text, &parsed));
     block_key_index(&key, SLICE("t"), (enum block_index_kind)9);
     assert_false(block_key_parse_index(buf_slice(&key), &text, &parsed));
     buf_fini(&key);
