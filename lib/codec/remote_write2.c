@@ -210,7 +210,7 @@ bool remote_write2_series_hash(const struct remote_write_series *series, const s
     uint64_t ref;
 
     *hash = (struct hash128){0, 0};
-    if (series->is_scattered)
+    if (series->is_scattered || series->labels_raw.len == 0)
         return false;
     while (at < end) {
         const size_t size = varint_get_u64(at, end, &ref);
