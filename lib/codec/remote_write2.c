@@ -203,8 +203,7 @@ bool remote_write2_series_hash(const struct remote_write_series *series, const s
                                struct hash128 *hash)
 {
     const struct remote_write_symbols *symbols = series->symbols;
-    const uint8_t *at = (const uint8_t *)series->labels_raw.data;
-    const uint8_t *const end = at + series->labels_raw.len;
+    const uint8_t *at, *end;
     struct hash128 texts[KEY_TEXTS_MAX];
     uint32_t count = 0;
     uint64_t ref;
@@ -212,6 +211,8 @@ bool remote_write2_series_hash(const struct remote_write_series *series, const s
     *hash = (struct hash128){0, 0};
     if (series->is_scattered || series->labels_raw.len == 0)
         return false;
+    at = (const uint8_t *)series->labels_raw.data;
+    end = at + series->labels_raw.len;
     while (at < end) {
         const size_t size = varint_get_u64(at, end, &ref);
 
