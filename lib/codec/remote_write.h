@@ -51,6 +51,9 @@ struct remote_write_series {
      * whole message, which is no key. */
     bool is_scattered;
     bool has_items, has_metadata; /* 2.0 */
+    /* 2.0: the one Metadata message; data is NULL when there are several (legal, nobody does it).
+     */
+    struct slice metadata;
 };
 
 enum remote_write_kind { REMOTE_WRITE_SERIES, REMOTE_WRITE_METADATA };

@@ -32,9 +32,12 @@ enum {
     METADATA_UNIT = 4,
 };
 
+STATIC_ASSERT(METADATA_UNIT < 16, "tags of one byte");
+
 enum {
     TAG_LABELS = SERIES_LABELS << 3 | WIRE_BYTES,
     TAG_SAMPLES = SERIES_SAMPLES << 3 | WIRE_BYTES,
+    TAG_METADATA = SERIES_METADATA << 3 | WIRE_BYTES,
     TAG_SAMPLE_VALUE = SAMPLE_VALUE << 3 | WIRE_FIXED64,
     TAG_SAMPLE_TIMESTAMP = SAMPLE_TIMESTAMP << 3 | WIRE_VARINT,
     TAG_SAMPLE_START = SAMPLE_START << 3 | WIRE_VARINT,
@@ -128,6 +131,7 @@ static bool split_tail(struct slice tail, struct remote_write_series *series)
         case SERIES_METADATA:
             if (field.type != WIRE_BYTES)
                 return false;
+            series->metadata = series->has_metadata ? (struct slice){0} : field.bytes;
             series->has_metadata = true;
             break;
         case SERIES_CREATED:
@@ -162,6 +166,11 @@ static bool split(struct slice message, struct remote_write_series *series)
     while (end - at >= 2 && at[0] == TAG_SAMPLES && at[1] < 0x80 && at[1] <= end - at - 2) {
         at += 2 + at[1];
         series->has_items = true;
+    }
+    if (end - at >= 2 && at[0] == TAG_METADATA && at[1] < 0x80 && at[1] == end - at - 2) {
+        series->metadata = slice_of(at + 2, at[1]); /* how known senders end a series */
+        series->has_metadata = true;
+        return true;
     }
     if (at != end && !split_tail(slice_of(at, (size_t)(end - at)), series))
         return false;
@@ -214,10 +223,17 @@ bool remote_write2_series_hash(const struct remote_write_series *series, const s
     at = (const uint8_t *)series->labels_raw.data;
     end = at + series->labels_raw.len;
     while (at < end) {
-        const size_t size = varint_get_u64(at, end, &ref);
+        if (end - at >= 2 && at[0] >= 0x80 && at[1] < 0x80) { /* the usual length */
+            ref = (uint64_t)(at[0] & 0x7f) | (uint64_t)at[1] << 7;
+            at += 2;
+        } else {
+            const size_t size = varint_get_u64(at, end, &ref);
 
-        at += size;
-        if (size == 0 || (uint32_t)ref >= symbols->count || count == KEY_TEXTS_MAX)
+            at += size;
+            if (size == 0)
+                return false;
+        }
+        if ((uint32_t)ref >= symbols->count || count == KEY_TEXTS_MAX)
             return false;
         texts[count++] = symbols->hashes[(uint32_t)ref];
     }
@@ -424,6 +440,34 @@ enum err remote_write2_exemplar(struct slice message, const struct remote_write_
     return err;
 }
 
+/* The form that senders write: nothing but these numbers. false: look closer. */
+static bool about_fast(struct slice message, struct remote_write2_about *about)
+{
+    const uint8_t *at = (const uint8_t *)message.data;
+    const uint8_t *const end = at + message.len;
+    struct remote_write2_about read = {0};
+    uint64_t value;
+
+    while (at < end) {
+        const uint8_t tag = *at++;
+        const size_t size = varint_get_u64(at, end, &value);
+
+        if (size == 0)
+            return false;
+        at += size;
+        if (tag == (METADATA_TYPE << 3 | WIRE_VARINT))
+            read.type = (uint32_t)value;
+        else if (tag == (METADATA_HELP << 3 | WIRE_VARINT))
+            read.help = (uint32_t)value;
+        else if (tag == (METADATA_UNIT << 3 | WIRE_VARINT))
+            read.unit = (uint32_t)value;
+        else
+            return false;
+    }
+    *about = read;
+    return true;
+}
+
 /* Several Metadata fields count as one, a later number replaces an earlier. */
 static bool about_merge(struct slice message, struct remote_write2_about *about)
 {
@@ -445,6 +489,25 @@ static bool about_merge(struct slice message, struct remote_write2_about *about)
             about->unit = (uint32_t)field.value;
     }
     return !r.bad;
+}
+
+/* The number of the metric's name where it comes first, as with most senders; 0: look closer. */
+static uint32_t about_name_fast(const struct remote_write_series *series)
+{
+    const struct slice raw = series->labels_raw;
+    const struct remote_write_symbols *symbols = series->symbols;
+    const char *const end = raw.len == 0 ? raw.data : raw.data + raw.len;
+    uint64_t name, value;
+    size_t size;
+
+    if (series->is_scattered)
+        return 0;
+    size = varint_get_u64(raw.data, end, &name);
+    if (size == 0 || name >= symbols->count ||
+        !slice_eq(symbols->texts[name], SLICE(LABEL_METRIC_NAME)))
+        return 0;
+    size = varint_get_u64(raw.data + size, end, &value);
+    return size == 0 || value >= symbols->count ? 0 : (uint32_t)value;
 }
 
 /* The number of the metric's name; 0 if there is none. */
@@ -469,10 +532,13 @@ enum err remote_write2_about(const struct remote_write_series *series,
     struct wire_reader r;
     struct wire_field field;
 
-    wire_reader_init(&r, series->items);
-    while (series->has_metadata && wire_next(&r, &field)) {
-        if (field.number == SERIES_METADATA && !about_merge(field.bytes, &read))
-            return err_set(info, ERR_BAD_INPUT, "%s in metadata", TEXT_CUT);
+    if (series->has_metadata &&
+        (series->metadata.data == NULL || !about_fast(series->metadata, &read))) {
+        wire_reader_init(&r, series->items);
+        while (wire_next(&r, &field)) {
+            if (field.number == SERIES_METADATA && !about_merge(field.bytes, &read))
+                return err_set(info, ERR_BAD_INPUT, "%s in metadata", TEXT_CUT);
+        }
     }
     if ((read.help | read.unit) != 0 &&
         (read.help >= series->symbols->count || read.unit >= series->symbols->count))
@@ -480,6 +546,8 @@ enum err remote_write2_about(const struct remote_write_series *series,
             info, ERR_BAD_INPUT, "metadata reference %u is outside of the symbols table (size %u)",
             read.help >= series->symbols->count ? read.help : read.unit, series->symbols->count);
     if ((read.type | read.help | read.unit) != 0)
+        read.name = about_name_fast(series);
+    if ((read.type | read.help | read.unit) != 0 && read.name == 0)
         read.name = about_name(series);
     *about = read;
     return ERR_OK;
