@@ -105,6 +105,8 @@ def write_config(url, extra="", histograms=False):
   - url: http://127.0.0.1:{url}/api/v1/write
     queue_config: {{batch_send_deadline: 300ms, max_samples_per_send: 700, min_shards: 2}}
     send_native_histograms: {str(histograms).lower()}
+    send_exemplars: {str(histograms).lower()}
+    metadata_config: {{send_interval: 2s}}
     {extra}"""
 
 
@@ -166,6 +168,27 @@ def compare(prometheus, server, start, end, matchers, histograms=True):
     return count
 
 
+def compare_exemplars(prometheus, server, start, end):
+    """Those of every counter, in order."""
+    def found(one):
+        data = one.api("/query_exemplars", {"query": "some_total", "start": f"{start:.3f}", "end": f"{end:.3f}"})
+        return {tuple(sorted(series["seriesLabels"].items())): [
+            (tuple(sorted(e["labels"].items())), e["value"], e["timestamp"]) for e in series["exemplars"]]
+                for series in data}
+    want, got = found(prometheus), found(server)
+    check(sum(len(one) for one in want.values()) > 100, f"few exemplars: {want}")
+    check_equal(set(want), set(got), f"series with exemplars of {server.name}")
+    for labels, exemplars in want.items():
+        check_equal(exemplars, got[labels], f"{server.name}: exemplars of {labels}")
+
+
+def compare_metadata(server, name, kind):
+    def found():
+        return server.api("/metadata", {"metric": name}).get(name)
+    told = wait_for(found, 10, f"{server.name}: metadata of {name}")
+    check_equal([(kind, "Help of it.")], [(one["type"], one["help"]) for one in told], f"{server.name}: {name}")
+
+
 def run_senders(env, seconds):
     exporter, target = env.node_exporter(), Target(env.seed)
     env.defer(target.close)
@@ -186,7 +209,7 @@ remote_write:{write_config(version1.port, "", True)}{
     write_config(version2.port, "protobuf_message: io.prometheus.write.v2.Request", True)}{
     write_config(agent_port, 'write_relabel_configs: [{source_labels: [__name__], '
                  'regex: ".*_histogram", action: drop}]')}
-""", flags=["--enable-feature=native-histograms,metadata-wal-records"]).start()
+""", flags=["--enable-feature=native-histograms,metadata-wal-records,exemplar-storage"]).start()
     began = time.time()
     wait_for(lambda: prometheus.query('up{job="odd"} == 1')["result"], 20, "a first scrape")
     check(target.round > 0, "nobody scraped")
@@ -202,6 +225,11 @@ remote_write:{write_config(version1.port, "", True)}{
     first = compare(prometheus, version1, began - 60, end, everything)
     check(first > 100 * seconds, f"only {first} samples")
     check_equal(first, compare(prometheus, version2, began - 60, end, everything), "samples by 2.0")
+    for one in (version1, version2):
+        if one.flavor == "narthex":
+            compare_exemplars(prometheus, one, began - 60, end)
+            compare_metadata(one, "some_total", "counter")
+            compare_metadata(one, "odd_gauge", "gauge")
     floats = [("__name__", "!~", ".*_histogram|")]
 
     def is_forwarded():
