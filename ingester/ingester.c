@@ -23,6 +23,21 @@ const struct setting ingester_setting_table[] = {
     {"storage.block_range", SETTING_DURATION, offsetof(struct ingester_settings, block_range_ms),
      .value = "2h", .min = "1s", .max = "31d",
      .help = "Time range of one block; windows are aligned to it and flushed at one and a half."},
+    {"storage.block_range_max", SETTING_DURATION,
+     offsetof(struct ingester_settings, block_range_ms_max), .value = "31d", .min = "1s",
+     .max = "1y",
+     .help = "Blocks are merged into longer ones up to this range, and up to a tenth of the "
+             "retention."},
+    {"storage.tsdb.retention.time", SETTING_DURATION,
+     offsetof(struct ingester_settings, retention_ms), .value = "0", .min = "0", .max = "100y",
+     .flags = SETTING_FLAG_ONLY,
+     .help = "Blocks that end so long before the newest one are removed. 0: never. The "
+             "configuration file's storage.tsdb.retention.time goes before it."},
+    {"storage.tsdb.retention.size", SETTING_SIZE,
+     offsetof(struct ingester_settings, retention_size), .value = "0", .max = "1EiB",
+     .flags = SETTING_FLAG_ONLY,
+     .help = "The oldest blocks are removed while log and blocks are larger than this. 0: never. "
+             "The configuration file's storage.tsdb.retention.size goes before it."},
     {"storage.series_max", SETTING_INT, offsetof(struct ingester_settings, series_max),
      .value = "0", .min = "0", .max = "1000000000",
      .help = "Most series in memory; new ones are refused. 0: no limit."},
@@ -53,18 +68,21 @@ enum err ingester_open(const struct ingester_options *options, struct ingester *
 
     ingester->options = *options;
     ingester->log = log_make((struct log_sink *)options->log_sink, "storage");
-    err = db_open(&(struct db_options){.env = options->env,
-                                       .log = &ingester->log,
-                                       .registry = options->metrics,
-                                       .path = options->path,
-                                       .block_range_ms = settings->block_range_ms,
-                                       .wal_segment_size = settings->wal_segment_size,
-                                       .low_space_bytes = settings->low_space_size,
-                                       .checkpoint_bytes = settings->checkpoint_size,
-                                       .future_ms_max = options->future_ms_max,
-                                       .late_ms_max = late_ms_max(settings->block_range_ms),
-                                       .series_max = (uint64_t)settings->series_max},
-                  &ingester->db, info);
+    err = db_open(
+        &(struct db_options){.env = options->env,
+                             .log = &ingester->log,
+                             .registry = options->metrics,
+                             .path = options->path,
+                             .block_range_ms = settings->block_range_ms,
+                             .compact_range_ms_max = settings->block_range_ms_max,
+                             .retention = {settings->retention_ms, settings->retention_size},
+                             .wal_segment_size = settings->wal_segment_size,
+                             .low_space_bytes = settings->low_space_size,
+                             .checkpoint_bytes = settings->checkpoint_size,
+                             .future_ms_max = options->future_ms_max,
+                             .late_ms_max = late_ms_max(settings->block_range_ms),
+                             .series_max = (uint64_t)settings->series_max},
+        &ingester->db, info);
     if (err != ERR_OK) {
         mem_free(ingester);
         return err;
@@ -101,9 +119,24 @@ void ingester_set_exemplar_max(struct ingester *ingester, int64_t max)
     db_set_exemplar_max(ingester->db, max <= 0 ? 0 : max > UINT32_MAX ? UINT32_MAX : (uint32_t)max);
 }
 
+struct db *ingester_db(struct ingester *ingester)
+{
+    return ingester->db;
+}
+
 const struct hash_key *ingester_hash_key(const struct ingester *ingester)
 {
     return db_hash_key(ingester->db);
+}
+
+void ingester_set_retention(struct ingester *ingester, int64_t time_ms, uint64_t size_bytes)
+{
+    const struct ingester_settings *settings = ingester->options.settings;
+
+    db_set_retention(ingester->db,
+                     &(struct db_retention){
+                         .time_ms = time_ms > 0 ? time_ms : settings->retention_ms,
+                         .size_bytes = size_bytes > 0 ? size_bytes : settings->retention_size});
 }
 
 static void on_flush(struct http_request *req)

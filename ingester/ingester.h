@@ -18,12 +18,15 @@
 #include "model/appender.h"
 #include "model/source.h"
 
+struct db;
 struct http_server;
 struct ingester;
 
 /* What a user may set. */
 struct ingester_settings {
-    int64_t block_range_ms, series_max;
+    int64_t block_range_ms, block_range_ms_max, series_max;
+    int64_t retention_ms;
+    uint64_t retention_size;
     uint64_t wal_segment_size, checkpoint_size, low_space_size;
 };
 
@@ -50,10 +53,15 @@ void ingester_free(struct ingester *ingester);
 
 struct appender *ingester_appender(struct ingester *ingester);
 struct source *ingester_source(struct ingester *ingester);
+/* The storage itself, for calls that an operator makes. */
+struct db *ingester_db(struct ingester *ingester);
 /* The key of series identities, fixed when the directory was made. */
 /* How many exemplars are kept in memory; 0 or less: none. */
 void ingester_set_exemplar_max(struct ingester *ingester, int64_t max);
 const struct hash_key *ingester_hash_key(const struct ingester *ingester);
+
+/* What the configuration file says of retention; 0: as the settings have it. Any thread. */
+void ingester_set_retention(struct ingester *ingester, int64_t time_ms, uint64_t size_bytes);
 
 /* POST /ingester/flush. Before the server starts. */
 void ingester_add_routes(struct ingester *ingester, struct http_server *server);

@@ -193,6 +193,9 @@ static enum err server_load_and_apply(struct server *server, struct err_info *in
         querier_set_evaluation_interval(server->querier, config->global.evaluation_interval_ms);
         querier_set_external_labels(server->querier, config->global.external_labels);
     }
+    if (server->ingester != NULL)
+        ingester_set_retention(server->ingester, config->retention_ms,
+                               config->retention_size_bytes);
     if (server->distributor != NULL) {
         distributor_set_name_scheme(server->distributor, config->global.name_scheme);
         distributor_set_out_of_order(server->distributor, config->out_of_order_window_ms);
@@ -392,7 +395,12 @@ static enum err server_open_ingester(struct server *server, struct err_info *inf
     if ((server->roles & ROLE_INGESTER) == 0)
         return ERR_OK;
     err = paths_check_data_dir(options.path, info);
-    return err == ERR_OK ? ingester_open(&options, &server->ingester, info) : err;
+    if (err == ERR_OK)
+        err = ingester_open(&options, &server->ingester, info);
+    if (err == ERR_OK)
+        ingester_set_retention(server->ingester, server->config->retention_ms,
+                               server->config->retention_size_bytes);
+    return err;
 }
 
 static void server_make_distributor(struct server *server)
@@ -418,6 +426,8 @@ static void server_make_querier(struct server *server)
     server->querier = querier_new(&(struct querier_options){
         .env = &server->env,
         .source = ingester_source(server->ingester),
+        .db = ingester_db(server->ingester),
+        .admin_api = server->flags.server.enable_admin_api,
         .settings = &server->flags.querier,
         .log_sink = &server->log_sink,
         .metrics = server->metrics_registry,

@@ -236,32 +236,6 @@ static void on_config(struct http_request *req)
     web_respond_json(req, write_config);
 }
 
-/* Deleting, cleaning and snapshots: off as upstream says it, on: known and not served. */
-static void on_admin(struct http_request *req)
-{
-    const struct web *web = req->owner;
-    const char *text = web->options.flags->server.enable_admin_api
-                           ? "this administrative call is not served by this version"
-                           : "admin APIs disabled";
-    struct json_writer json;
-    struct buf buf;
-    size_t len;
-    char *body;
-
-    buf_init(&buf, WEB_JSON_SIZE_MAX);
-    json_writer_init(&json, &buf);
-    json_open_object(&json);
-    json_member_cstr(&json, "status", "error");
-    json_member_cstr(&json, "errorType", "unavailable");
-    json_member_cstr(&json, "error", text);
-    json_close_object(&json);
-    body = buf_take(&buf, &len);
-    http_respond(req, &(struct http_response){.status = 500,
-                                              .body_is = HTTP_BODY_OWNED,
-                                              .body = slice_of(body, len),
-                                              .content_type = "application/json"});
-}
-
 void web_add_routes(struct web *web, struct http_server *server)
 {
     const struct http_route routes[] = {
@@ -275,7 +249,6 @@ void web_add_routes(struct web *web, struct http_server *server)
         {.methods = HTTP_GET, .path = "/api/v1/status/buildinfo", .handler = on_buildinfo},
         {.methods = HTTP_GET, .path = "/api/v1/status/flags", .handler = on_flags},
         {.methods = HTTP_GET, .path = "/api/v1/status/config", .handler = on_config},
-        {.methods = HTTP_POST | HTTP_PUT, .path = "/api/v1/admin/tsdb/*", .handler = on_admin},
     };
 
     for (size_t i = 0; i < COUNT_OF(routes); i++) {

@@ -118,6 +118,8 @@ void querier_add_routes(struct querier *querier, struct http_server *server)
     api_about_add_routes(querier, server);
     api_read_add_routes(querier, server);
     api_federate_add_routes(querier, server);
+    if (querier->options.db != NULL)
+        api_admin_add_routes(querier, server);
 }
 
 void querier_set_external_labels(struct querier *querier, struct label_set labels)

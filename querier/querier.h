@@ -17,6 +17,7 @@
 #include "model/query.h"
 #include "model/source.h"
 
+struct db;
 struct http_server;
 struct querier;
 
@@ -36,6 +37,8 @@ extern const size_t querier_setting_count;
 struct querier_options {
     struct env *env;
     struct source *source;
+    struct db *db;  /* what the administrative calls work on; NULL: there is none here */
+    bool admin_api; /* they are switched on */
     const struct querier_settings *settings;
     const struct log_sink *log_sink; /* NULL: silent */
     struct metric_registry *metrics; /* may be NULL */

@@ -61,3 +61,5 @@ void api_about_add_routes(struct querier *querier, struct http_server *server);
 void api_series_add_routes(struct querier *querier, struct http_server *server);
 void api_read_add_routes(struct querier *querier, struct http_server *server);
 void api_federate_add_routes(struct querier *querier, struct http_server *server);
+/* Those that need the storage itself. */
+void api_admin_add_routes(struct querier *querier, struct http_server *server);

@@ -62,6 +62,8 @@ struct env_space {
 struct env_fs_ops {
     enum err (*open)(struct env *env, const char *path, unsigned flags, struct env_file **file);
     enum err (*rename)(struct env *env, const char *from, const char *to); /* replaces `to` */
+    /* A second name of a file. ERR_UNSUPPORTED: not on this file system, or not across two. */
+    enum err (*link)(struct env *env, const char *from, const char *to);
     enum err (*unlink)(struct env *env, const char *path);
     enum err (*mkdir)(struct env *env, const char *path); /* ERR_EXISTS if there */
     enum err (*rmdir)(struct env *env, const char *path);

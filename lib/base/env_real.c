@@ -229,6 +229,18 @@ static enum err env_real_rename(struct env *env, const char *from, const char *t
     return rename(from, to) == 0 ? ERR_OK : err_from_errno(errno);
 }
 
+static enum err env_real_link(struct env *env, const char *from, const char *to)
+{
+    (void)env;
+    if (FAULT("fs.link"))
+        return ERR_IO;
+    if (link(from, to) == 0)
+        return ERR_OK;
+    return errno == EXDEV || errno == EPERM || errno == EMLINK || errno == EOPNOTSUPP
+               ? ERR_UNSUPPORTED
+               : err_from_errno(errno);
+}
+
 static enum err env_real_unlink(struct env *env, const char *path)
 {
     (void)env;
@@ -339,6 +351,7 @@ static const struct env_clock_ops env_real_clock_ops = {
 static const struct env_fs_ops env_real_fs_ops = {
     .open = env_real_open,
     .rename = env_real_rename,
+    .link = env_real_link,
     .unlink = env_real_unlink,
     .mkdir = env_real_mkdir,
     .rmdir = env_real_rmdir,

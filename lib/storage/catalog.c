@@ -358,6 +358,60 @@ void catalog_bury(struct catalog *catalog,
     state->gone_count = kept;
 }
 
+/* The state that a copy has; its deletions are the original's. */
+static struct catalog_state copy_state(const struct catalog *catalog,
+                                       const struct catalog_copy *copy)
+{
+    struct catalog_state state = {.version = catalog->state.version,
+                                  .deletions = catalog->state.deletions,
+                                  .deletion_count = catalog->state.deletion_count};
+    bool is_done = true;
+
+    for (uint32_t i = 0; i < copy->ulid_count; i++) {
+        const struct catalog_entry *entry = catalog_find(catalog, copy->ulids[i]);
+
+        ASSERT(entry != NULL);
+        is_done &= catalog_state_attach(&state, entry);
+    }
+    for (uint32_t i = 0; i < copy->more_count; i++)
+        is_done &= catalog_state_attach(&state, &copy->more[i]);
+    ASSERT(is_done);
+    for (uint32_t i = 0; i < state.count; i++)
+        state.entries[i].watermark = 0;
+    return state;
+}
+
+enum err catalog_write_copy(const struct catalog *catalog, const char *dir,
+                            const struct catalog_copy *copy, struct err_info *info)
+{
+    const unsigned flags = ENV_OPEN_READ | ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_EXCL;
+    struct env *env = catalog->env;
+    struct catalog_state state = copy_state(catalog, copy);
+    char path[CATALOG_PATH_SIZE];
+    struct env_file *file;
+    struct buf buf;
+    enum err err;
+
+    buf_init(&buf, CATALOG_SIZE_MAX);
+    catalog_put_header(&buf);
+    catalog_put_snapshot(&buf, &state);
+    err = buf.err;
+    if (err == ERR_OK && (size_t)snprintf(path, sizeof(path), "%s/catalog", dir) >= sizeof(path))
+        err = ERR_TOO_LARGE;
+    if (err == ERR_OK)
+        err = FAULT("catalog.copy") ? ERR_IO : env->fs->open(env, path, flags, &file);
+    if (err == ERR_OK) {
+        err = file->ops->write_at(file, 0, buf.data, buf.len);
+        if (err == ERR_OK)
+            err = FAULT("catalog.copy_sync") ? ERR_IO : file->ops->sync(file);
+        const enum err close_err = file->ops->close(file);
+        err = err == ERR_OK ? close_err : err;
+    }
+    buf_fini(&buf);
+    mem_free(state.entries);
+    return err == ERR_OK ? ERR_OK : err_set(info, err, "%s/catalog: %s", dir, err_text(err));
+}
+
 struct catalog_entry catalog_entry_of(const struct block_meta *meta)
 {
     struct catalog_entry entry = {.ulid = meta->ulid,

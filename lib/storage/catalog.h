@@ -126,6 +126,17 @@ bool catalog_is_unsure(const struct catalog *catalog);
 /* Writes a new file without the failed change. ERR_OK: sure again. */
 enum err catalog_mend(struct catalog *catalog, struct err_info *info) MUST_USE;
 
+struct catalog_copy {
+    const struct ulid *ulids; /* of the live blocks that it lists */
+    uint32_t ulid_count;
+    const struct catalog_entry *more; /* others that it lists */
+    uint32_t more_count;
+};
+/* Writes <dir>/catalog, for a directory without a log: watermarks say nothing there. The directory
+ * is the caller's to sync. */
+enum err catalog_write_copy(const struct catalog *catalog, const char *dir,
+                            const struct catalog_copy *copy, struct err_info *info) MUST_USE;
+
 /* The entry of a block that was just written. */
 struct catalog_entry catalog_entry_of(const struct block_meta *meta);
 

@@ -64,6 +64,20 @@ static double read_compactions_failed(const void *metrics)
     return (double)(metric_get(&m->flush_failures) + metric_get(&m->compaction_failures));
 }
 
+static double read_retention_seconds(const void *metrics)
+{
+    const struct db *db = CONTAINER_OF((void *)(uintptr_t)metrics, struct db, metrics);
+
+    return (double)atomic_load(&db->retention_ms) / 1000;
+}
+
+static double read_retention_bytes(const void *metrics)
+{
+    const struct db *db = CONTAINER_OF((void *)(uintptr_t)metrics, struct db, metrics);
+
+    return (double)atomic_load(&db->retention_bytes);
+}
+
 static double read_tombstones(const void *metrics)
 {
     struct db *db = CONTAINER_OF((void *)(uintptr_t)metrics, struct db, metrics);
@@ -140,6 +154,23 @@ static const struct metric_desc db_metric_descs[] = {
      .help = "1 while blocks are being merged."},
     {"prometheus_tsdb_compaction_duration_seconds", METRIC_HISTOGRAM,
      offsetof(struct db_metrics, compaction_seconds), .help = "Duration of compaction runs"},
+    {"prometheus_tsdb_time_retentions_total", METRIC_COUNTER,
+     offsetof(struct db_metrics, time_retentions),
+     .help = "The number of times that blocks were deleted because the maximum time limit was "
+             "exceeded."},
+    {"prometheus_tsdb_size_retentions_total", METRIC_COUNTER,
+     offsetof(struct db_metrics, size_retentions),
+     .help = "The number of times that blocks were deleted because the maximum number of bytes was "
+             "exceeded."},
+    {"prometheus_tsdb_retention_limit_seconds", METRIC_GAUGE_FN, .read = read_retention_seconds,
+     .help = "How long to retain samples in storage."},
+    {"prometheus_tsdb_retention_limit_bytes", METRIC_GAUGE_FN, .read = read_retention_bytes,
+     .help = "Max number of bytes to be retained in the tsdb blocks, configured 0 means disabled"},
+    {"narthex_retention_failures_total", METRIC_COUNTER,
+     offsetof(struct db_metrics, retention_failures),
+     .help = "Removals of old blocks that failed and are tried again."},
+    {"narthex_deletions_total", METRIC_COUNTER, offsetof(struct db_metrics, deletions),
+     .help = "Selectors whose series were deleted by the administrative API."},
     {"prometheus_tsdb_tombstones", METRIC_GAUGE_FN, .read = read_tombstones,
      .help = "Deletions in force that blocks are not cleaned of yet."},
 };
@@ -302,11 +333,12 @@ static enum err open_head(struct db *db, struct err_info *info)
     /* Only of blocks that could be opened: what only a bad block has is replayed, if the log still
      * has it. And of those that were merged or deleted since. */
     for (uint32_t i = 0; i < db->blocks->count; i++) {
-        const struct block_meta *meta = block_get_meta(db->blocks->items[i].block);
+        const struct catalog_entry *entry =
+            catalog_find(db->catalog, block_get_meta(db->blocks->items[i].block)->ulid);
 
-        if (meta->watermark > 0)
-            windows[head.window_count++] =
-                (struct head_window){meta->window_t_min_ms, meta->window_t_end_ms, meta->watermark};
+        if (entry->watermark > 0)
+            windows[head.window_count++] = (struct head_window){
+                entry->window_t_min_ms, entry->window_t_end_ms, entry->watermark};
     }
     for (uint32_t i = 0; i < gone_count; i++) {
         const struct catalog_gone *gone = catalog_gone_get(db->catalog, i);
@@ -357,6 +389,7 @@ enum err db_open(const struct db_options *options, struct db **out, struct err_i
 
     db->source.ops = &db_read_ops;
     db->options = *options;
+    db_set_retention(db, &options->retention);
     if (db->options.block_range_ms == 0)
         db->options.block_range_ms = BLOCK_RANGE_MS;
     if (db->options.compact_range_ms_max == 0)
@@ -375,6 +408,7 @@ enum err db_open(const struct db_options *options, struct db **out, struct err_i
     /* Not before the list of blocks is there, at which a scrape may look. */
     metric_register(options->registry, db_metric_descs, COUNT_OF(db_metric_descs), &db->metrics);
     db->has_metrics = true;
+    db_snapshots_clean(db);
     db_upkeep_start(db);
     *out = db;
     return ERR_OK;

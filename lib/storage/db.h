@@ -26,10 +26,16 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "model/appender.h"
+#include "model/matcher.h"
 #include "model/source.h"
 #include "storage/head.h"
 
 struct db;
+
+struct db_retention {
+    int64_t time_ms;     /* 0: none */
+    uint64_t size_bytes; /* of log and blocks; 0: none */
+};
 
 struct db_options {
     struct env *env;                  /* borrowed: outlives us */
@@ -45,8 +51,9 @@ struct db_options {
     uint64_t series_max;
     uint64_t tenant_series_max;
     uint32_t exemplar_max;
-    size_t cache_size_bytes;      /* of decoded table blocks; 0: 64 MiB */
-    uint64_t maintain_every_ms;   /* 0: one second; without env->timer nothing is done by itself */
+    size_t cache_size_bytes;    /* of decoded table blocks; 0: 64 MiB */
+    uint64_t maintain_every_ms; /* 0: one second; without env->timer nothing is done by itself */
+    struct db_retention retention;
     int64_t compact_range_ms_max; /* no block is merged to cover more; 0: 31 days. Below twice the
                                      block range: none is but for overlaps */
 };
@@ -101,6 +108,30 @@ struct db_new_block {
 enum err db_add_block(struct db *db, const struct db_new_block *new_block, struct block_meta *meta,
                       struct err_info *info) MUST_USE;
 
+struct db_selector {
+    const struct matcher_spec *matchers; /* all of them; borrowed for the call */
+    uint32_t count;                      /* at least 1 */
+};
+
+struct db_delete_options {
+    struct slice tenant;
+    const struct db_selector *selectors; /* series that any of them selects */
+    uint32_t selector_count;
+    int64_t t_min_ms, t_max_ms;    /* both included */
+    uint64_t deadline_ns;          /* of waiting for others; monotonic; 0: none */
+    const _Atomic bool *cancelled; /* may be NULL */
+};
+
+/* Deletes samples: all that were visible when it was called, and none that are written after it
+ * has returned. At once for queries that begin then, and for good; the bytes go when blocks are
+ * merged or cleaned. After an error nothing was deleted. What the head has of the range is flushed
+ * on the way. Blocks. */
+enum err db_delete(struct db *db, const struct db_delete_options *options,
+                   struct err_info *info) MUST_USE;
+
+/* From now on. Any thread. */
+void db_set_retention(struct db *db, const struct db_retention *retention);
+
 struct db_compact_options {
     uint64_t deadline_ns;          /* of waiting for a merge under way; monotonic; 0: none */
     const _Atomic bool *cancelled; /* may be NULL */
@@ -110,6 +141,23 @@ struct db_compact_options {
  * merged is as it was. Blocks. */
 enum err db_compact(struct db *db, const struct db_compact_options *options,
                     struct err_info *info) MUST_USE;
+/* Rewrites each block that deletions apply to without what they delete. On an error some may be
+ * done and some not. Blocks. */
+enum err db_clean(struct db *db, const struct db_compact_options *options,
+                  struct err_info *info) MUST_USE;
+
+enum { DB_SNAPSHOT_NAME_SIZE = 48 };
+
+struct db_snapshot_options {
+    bool skip_head;                /* blocks only */
+    uint64_t deadline_ns;          /* of waiting for a flush under way; monotonic; 0: none */
+    const _Atomic bool *cancelled; /* may be NULL */
+};
+
+/* Makes <path>/snapshots/<name>, a data directory that a server starts from, of hard links. Flushes
+ * wait meanwhile. After an error nothing is left. Blocks. */
+enum err db_snapshot(struct db *db, const struct db_snapshot_options *options,
+                     char name[DB_SNAPSHOT_NAME_SIZE], struct err_info *info) MUST_USE;
 
 /* One round of what the timer does; for an env without timers. Blocks. */
 void db_maintain(struct db *db);

@@ -188,7 +188,7 @@ enum err db_blocks_settle(struct db *db, struct err_info *info)
 
 enum err db_blocks_commit(struct db *db, const struct db_commit *commit, struct err_info *info)
 {
-    struct catalog_entry entry;
+    struct catalog_entry *entries;
     struct catalog_change change = {.detach = commit->detach,
                                     .detach_count = commit->detach_count,
                                     .deletions = commit->deletions,
@@ -202,12 +202,18 @@ enum err db_blocks_commit(struct db *db, const struct db_commit *commit, struct 
         drop_block(commit->attach);
         return err;
     }
-    if (commit->attach != NULL) {
-        entry = catalog_entry_of(block_get_meta(commit->attach));
-        change.attach = &entry;
-        change.attach_count = 1;
+    entries = mem_alloc(((size_t)commit->cleaned_count + 1) * sizeof(*entries));
+    change.attach = entries;
+    if (commit->attach != NULL)
+        entries[change.attach_count++] = catalog_entry_of(block_get_meta(commit->attach));
+    for (uint32_t i = 0; i < commit->cleaned_count; i++) {
+        struct catalog_entry *entry = &entries[change.attach_count++];
+
+        *entry = *catalog_find(db->catalog, commit->cleaned[i]);
+        entry->cleaned_version = commit->cleaned_version;
     }
     err = catalog_apply(db->catalog, &change, info);
+    mem_free(entries);
     if (err == ERR_OK) {
         replace_list(db, commit);
         return ERR_OK;

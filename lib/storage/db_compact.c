@@ -198,12 +198,21 @@ static enum err merge_blocks(struct compact_round *round, const struct compact_i
 
 /* ---- rounds ---- */
 
+/* Retention goes by whole blocks, so none is longer than a tenth of it. */
+static int64_t range_ms_max(struct db *db)
+{
+    const int64_t retention_ms = atomic_load(&db->retention_ms);
+    const int64_t max_ms = db->options.compact_range_ms_max;
+
+    return retention_ms > 0 && retention_ms / 10 < max_ms ? retention_ms / 10 : max_ms;
+}
+
 static uint32_t plan(struct compact_round *round, uint32_t *picks)
 {
     struct db *db = round->db;
     const struct db_blocks *blocks = round->blocks;
     const struct compact_levels levels = {.range_ms = db->options.block_range_ms,
-                                          .range_ms_max = db->options.compact_range_ms_max};
+                                          .range_ms_max = range_ms_max(db)};
     struct compact_candidate *candidates =
         mem_zalloc((size_t)blocks->count + 1, sizeof(*candidates));
     const uint64_t now_ns = db_now_ns(db);
@@ -297,6 +306,137 @@ enum err db_compact(struct db *db, const struct db_compact_options *options, str
         note_failure(db, err, &round_info);
     db_slot_give(db, &db->compact_slot);
     return err == ERR_END ? ERR_OK : err_set(info, err, "%s", err_message(err, &round_info));
+}
+
+/* ---- cleaning ---- */
+
+/* Whether the block has anything that its deletions mean. */
+static enum err is_touched(const struct db_live *live, bool *touched, struct err_info *info)
+{
+    struct source *source = block_source(live->block);
+    const struct source_hints hints = {.projection = SOURCE_SERIES_ONLY, .limit = 1};
+    struct series_stream *stream;
+    struct source_series series;
+    struct arena arena;
+    enum err err = ERR_OK;
+
+    *touched = false;
+    for (uint32_t i = 0; i < live->tombstone_count && err == ERR_OK && !*touched; i++) {
+        const struct catalog_deletion *deletion = tombstone_deletion(live->tombstones[i]);
+
+        arena_init(&arena, NULL, 0);
+        struct source_ctx ctx = {.tenant = deletion->tenant, .arena = &arena};
+        err = source->ops->select(source, &ctx, tombstone_matchers(live->tombstones[i]),
+                                  deletion->t_min_ms, deletion->t_max_ms, &hints, &stream, info);
+        if (err == ERR_OK) {
+            *touched = series_stream_next(stream, &series);
+            err = stream->err;
+            if (err != ERR_OK)
+                (void)err_set(info, err, "%s", err_message(err, &stream->info));
+        }
+        arena_fini(&arena);
+    }
+    return err;
+}
+
+/* The block is as its deletions want it already: only its line says so from now on. */
+static enum err mark_clean(struct compact_round *round, const struct db_live *live,
+                           struct err_info *info)
+{
+    struct db *db = round->db;
+    const struct ulid ulid = block_get_meta(live->block)->ulid;
+    enum err err = db_slot_take(db, &db->flush_slot, 0);
+
+    if (err != ERR_OK)
+        return err_set(info, ERR_CANCELLED, "cleaning cancelled");
+    if (catalog_find(db->catalog, ulid) != NULL)
+        err = db_blocks_commit(db,
+                               &(struct db_commit){.cleaned = &ulid,
+                                                   .cleaned_count = 1,
+                                                   .cleaned_version = round->blocks->version},
+                               info);
+    db_slot_give(db, &db->flush_slot);
+    return err;
+}
+
+static enum err clean_block(struct compact_round *round, const struct db_live *live,
+                            struct err_info *info)
+{
+    const struct compact_input input = {live->block, {live->tombstones, live->tombstone_count}};
+    bool touched;
+    enum err err = is_touched(live, &touched, info);
+
+    if (err != ERR_OK)
+        return err;
+    if (!touched)
+        return mark_clean(round, live, info);
+    metric_gauge_set(&round->db->metrics.compacting, 1);
+    err = merge_blocks(round, &input, 1, info);
+    metric_gauge_set(&round->db->metrics.compacting, 0);
+    return err;
+}
+
+/* The next block with deletions that was not looked at yet, in a list of blocks of its own: else
+ * the files of those before would lie there until the end. */
+static const struct db_live *next_unclean(struct compact_round *round, const struct buf *tried)
+{
+    const struct ulid *ulids = (const struct ulid *)(const void *)tried->data;
+    const size_t count = tried->len / sizeof(*ulids);
+
+    for (uint32_t i = 0; i < round->blocks->count; i++) {
+        const struct db_live *live = &round->blocks->items[i];
+        bool is_tried = live->tombstone_count == 0;
+
+        for (size_t j = 0; j < count && !is_tried; j++)
+            is_tried = ulid_cmp(ulids[j], block_get_meta(live->block)->ulid) == 0;
+        if (!is_tried)
+            return live;
+    }
+    return NULL;
+}
+
+/* Each block once, also when one fails: the others are not worse for it. */
+static enum err clean_blocks(struct compact_round *round, struct err_info *info)
+{
+    struct db *db = round->db;
+    enum err first_err = ERR_OK;
+    struct buf tried;
+
+    buf_init(&tried, CATALOG_ENTRIES_MAX * sizeof(struct ulid));
+    for (enum err err = ERR_OK; err != ERR_CANCELLED;) {
+        struct err_info block_info = {0};
+
+        round->blocks = db_blocks_get(db);
+        const struct db_live *live = next_unclean(round, &tried);
+        if (live == NULL) {
+            db_blocks_unref(round->blocks);
+            break;
+        }
+        buf_add(&tried, &block_get_meta(live->block)->ulid, sizeof(struct ulid));
+        err = round_is_cancelled(round) ? err_set(&block_info, ERR_CANCELLED, "cleaning cancelled")
+                                        : clean_block(round, live, &block_info);
+        db_blocks_unref(round->blocks);
+        if (err != ERR_OK && first_err == ERR_OK)
+            first_err = err_set(info, err, "%s", err_message(err, &block_info));
+    }
+    buf_fini(&tried);
+    return first_err;
+}
+
+enum err db_clean(struct db *db, const struct db_compact_options *options, struct err_info *info)
+{
+    struct compact_round round = {.db = db, .options = options};
+    enum err err = db_slot_take(db, &db->compact_slot, options->deadline_ns);
+
+    if (err != ERR_OK)
+        return err_set(info, err, "%s",
+                       err == ERR_CLOSED ? "storage is stopping"
+                                         : "a merge of blocks is under way");
+    err = clean_blocks(&round, info);
+    if (err != ERR_OK && err != ERR_CANCELLED)
+        metric_inc(&db->metrics.compaction_failures);
+    db_slot_give(db, &db->compact_slot);
+    return err;
 }
 
 void db_compact_due(struct db *db)

@@ -12,7 +12,8 @@ enum { DROP_WAIT_MS = 200 /* between two looks at cancel while readers hold up a
 
 struct flush_run {
     struct db *db;
-    const struct db_flush_options *options;
+    const _Atomic bool *cancelled; /* may be NULL */
+    uint64_t drop_deadline_ns;     /* of waiting for readers; 0: none */
 };
 
 static bool run_is_cancelled(void *owner)
@@ -21,8 +22,7 @@ static bool run_is_cancelled(void *owner)
 
     if (atomic_load_explicit(&run->db->is_stopping, memory_order_relaxed))
         return true;
-    return run->options->cancelled != NULL &&
-           atomic_load_explicit(run->options->cancelled, memory_order_relaxed);
+    return run->cancelled != NULL && atomic_load_explicit(run->cancelled, memory_order_relaxed);
 }
 
 /* The head lets go of what the block has, when the readers from before have left. Without it the
@@ -36,6 +36,9 @@ static enum err drop_from_head(struct flush_run *run, struct head_flush *flush,
         err = head_flush_drop(flush, db_now_ns(run->db) + (uint64_t)DROP_WAIT_MS * DB_NS_PER_MS);
         if (err == ERR_DEADLINE && run_is_cancelled(run))
             return err_set(info, ERR_CANCELLED, "flush cancelled while readers held it up");
+        if (err == ERR_DEADLINE && run->drop_deadline_ns != 0 &&
+            db_now_ns(run->db) >= run->drop_deadline_ns)
+            return err_set(info, err, "queries from before held up a flush for too long");
     } while (err == ERR_DEADLINE);
     if (err != ERR_OK)
         return err_set(info, err, "dropping from the head: %s", err_text(err));
@@ -94,10 +97,11 @@ static enum err flush_one(struct flush_run *run, int64_t t_min_ms, int64_t t_end
 
 /* ---- a flush ---- */
 
-static enum err flush_windows(struct flush_run *run, uint32_t *count, struct err_info *info)
+static enum err flush_windows(struct flush_run *run, bool all, uint32_t *count,
+                              struct err_info *info)
 {
     struct db *db = run->db;
-    struct head_due_options due = {.all = run->options->all};
+    struct head_due_options due = {.all = all};
     int64_t t_min_ms;
     int64_t t_end_ms;
     enum err err = db_blocks_settle(db, info);
@@ -115,6 +119,16 @@ static enum err flush_windows(struct flush_run *run, uint32_t *count, struct err
     return err;
 }
 
+enum err db_flush_window(struct db *db, const struct db_flush_window *window, struct err_info *info)
+{
+    struct flush_run run = {
+        .db = db, .cancelled = window->cancelled, .drop_deadline_ns = window->deadline_ns};
+
+    if (run_is_cancelled(&run))
+        return err_set(info, ERR_CANCELLED, "flush cancelled");
+    return flush_one(&run, window->t_min_ms, window->t_end_ms, info);
+}
+
 static void note_failure(struct db *db, enum err err, const struct err_info *info)
 {
     if (err == ERR_CANCELLED)
@@ -125,22 +139,28 @@ static void note_failure(struct db *db, enum err err, const struct err_info *inf
               F_DUR("in", wait_ns));
 }
 
-/* The log before a flush is not needed any more. */
-static void write_checkpoint(struct db *db)
+enum err db_checkpoint(struct db *db, struct err_info *info)
 {
     const uint64_t watermark = db->dropped_watermark;
-    struct err_info info = {0};
-    const enum err err = head_checkpoint(db->head, &info);
+    const enum err err = head_checkpoint(db->head, info);
 
     if (err == ERR_OK)
         db->checkpoint_watermark = watermark;
-    else
+    return err;
+}
+
+static void write_checkpoint(struct db *db)
+{
+    struct err_info info = {0};
+    const enum err err = db_checkpoint(db, &info);
+
+    if (err != ERR_OK)
         log_warn(&db->log, "checkpoint failed, will try again", F_ERR(err, &info));
 }
 
 enum err db_flush(struct db *db, const struct db_flush_options *options, struct err_info *info)
 {
-    struct flush_run run = {.db = db, .options = options};
+    struct flush_run run = {.db = db, .cancelled = options->cancelled};
     struct err_info run_info = {0};
     uint32_t count = 0;
     enum err err = db_slot_take(db, &db->flush_slot, options->deadline_ns);
@@ -153,7 +173,7 @@ enum err db_flush(struct db *db, const struct db_flush_options *options, struct 
         db_slot_give(db, &db->flush_slot);
         return err_set(info, ERR_CLOSED, "storage is stopping");
     }
-    err = flush_windows(&run, &count, &run_info);
+    err = flush_windows(&run, options->all, &count, &run_info);
     if (err == ERR_OK) {
         db_retry_clear(&db->flush_retry);
     } else {

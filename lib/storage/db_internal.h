@@ -41,6 +41,7 @@ struct db_metrics {
         compacted_bytes;
     struct metric_histogram compaction_seconds;
     struct metric_gauge compacting; /* 1 while blocks are merged */
+    struct metric_counter time_retentions, size_retentions, retention_failures, deletions;
 };
 
 /* Somebody who waits: for a slot, or for idleness. */
@@ -102,7 +103,9 @@ struct db {
     bool has_stop_slots; /* the stopping thread's: it has the slots, and keeps them */
     struct db_task maintain, flush, compact;
     struct db_retry flush_retry, compact_retry;
-    struct db_barred *barred; /* owned; compact slot */
+    _Atomic int64_t retention_ms;     /* 0: none */
+    _Atomic uint64_t retention_bytes; /* 0: none */
+    struct db_barred *barred;         /* owned; compact slot */
     uint32_t barred_count;
 
     uint64_t dropped_watermark;    /* flush slot: the newest flush that the head has let go of */
@@ -150,6 +153,9 @@ struct db_commit {
     uint32_t detach_count; /* their files go with their last reader */
     const struct catalog_deletion *deletions;
     uint32_t deletion_count;
+    const struct ulid *cleaned; /* live blocks in which deletions up to a version are done */
+    uint32_t cleaned_count;
+    uint64_t cleaned_version;
 };
 /* Makes a change, for now and after a crash: in the catalog, then in the list of live blocks. Flush
  * slot. After an error nothing has changed. */
@@ -179,10 +185,35 @@ extern const struct source_ops db_read_ops;
 /* Flushes what is due, if it is time. */
 void db_flush_due(struct db *db);
 
+struct db_flush_window {
+    int64_t t_min_ms, t_end_ms;    /* [min, end) */
+    uint64_t deadline_ns;          /* of waiting for readers; 0: none */
+    const _Atomic bool *cancelled; /* may be NULL */
+};
+/* Moves one window into a block, and out of the head. Flush slot, catalog settled. */
+enum err db_flush_window(struct db *db, const struct db_flush_window *window,
+                         struct err_info *info) MUST_USE;
+/* The log before what was flushed is not needed any more. Flush slot. */
+enum err db_checkpoint(struct db *db, struct err_info *info) MUST_USE;
+
 /* ---- db_compact.c ---- */
 
 /* Merges what the plan says, until there is nothing or it is time to stop. */
 void db_compact_due(struct db *db);
+
+/* ---- db_retain.c ---- */
+
+/* Removes blocks that are too old or too many. */
+void db_retain(struct db *db);
+/* Makes the file that is given up when the disk is full, if it is not there. */
+void db_reserve_fill(struct db *db);
+/* Of the log and its checkpoint, in the file system. */
+uint64_t db_wal_size(struct db *db);
+
+/* ---- db_snapshot.c ---- */
+
+/* Removes snapshots that a crash has cut off. */
+void db_snapshots_clean(struct db *db);
 
 /* ---- db_upkeep.c ---- */
 

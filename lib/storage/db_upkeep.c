@@ -11,6 +11,7 @@ void db_maintain(struct db *db)
 {
     head_maintain(db->head);
     db_flush_due(db);
+    db_retain(db);
     db_compact_due(db);
 }
 
@@ -26,7 +27,10 @@ static void flush_run(struct env_job *job)
 
 static void compact_task_run(struct env_job *job)
 {
-    db_compact_due(CONTAINER_OF(job, struct db_task, job)->db);
+    struct db *db = CONTAINER_OF(job, struct db_task, job)->db;
+
+    db_retain(db); /* first, since it makes room */
+    db_compact_due(db);
 }
 
 static bool tasks_are_idle(const struct db *db)

@@ -65,6 +65,11 @@ const struct catalog_deletion *tombstone_deletion(const struct tombstone *tombst
     return &tombstone->deletion;
 }
 
+struct matcher_list tombstone_matchers(const struct tombstone *tombstone)
+{
+    return (struct matcher_list){tombstone->matchers, tombstone->deletion.matcher_count};
+}
+
 /* ---- the source ---- */
 
 struct range {

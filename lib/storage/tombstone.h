@@ -24,7 +24,9 @@ enum err tombstone_new(const struct catalog_deletion *deletion, struct tombstone
                        struct err_info *info) MUST_USE;
 struct tombstone *tombstone_ref(struct tombstone *tombstone);
 void tombstone_unref(struct tombstone *tombstone);
+/* Borrowed from it. */
 const struct catalog_deletion *tombstone_deletion(const struct tombstone *tombstone);
+struct matcher_list tombstone_matchers(const struct tombstone *tombstone);
 
 struct tombstone_list {
     struct tombstone *const *items; /* borrowed, as the tombstones */

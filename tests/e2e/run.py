@@ -29,6 +29,7 @@ import t_federate  # noqa: E402,F401
 import t_remote_read  # noqa: E402,F401
 import t_remote_write  # noqa: E402,F401
 import t_hostile  # noqa: E402,F401
+import t_admin  # noqa: E402,F401
 import t_malformed  # noqa: E402,F401
 import t_lifecycle  # noqa: E402,F401
 import t_load  # noqa: E402,F401

@@ -421,9 +421,17 @@ static enum err sim_fs_space(struct env *env, const char *path, struct env_space
     return ERR_OK;
 }
 
+/* Like a file system without them. */
+static enum err sim_fs_link(struct env *env, const char *from, const char *to)
+{
+    (void)env, (void)from, (void)to;
+    return ERR_UNSUPPORTED;
+}
+
 const struct env_fs_ops sim_disk_fs_ops = {
     .open = sim_fs_open,
     .rename = sim_fs_rename,
+    .link = sim_fs_link,
     .unlink = sim_fs_unlink,
     .mkdir = sim_fs_mkdir,
     .rmdir = sim_fs_rmdir,

@@ -116,6 +116,7 @@ static void add_result(struct sim_storage_result *total, int in)
     total->crashes += result.crashes;
     total->flushes += result.flushes;
     total->merges += result.merges;
+    total->deletions += result.deletions;
 }
 
 static int run_seeds(const struct program *program)
@@ -143,11 +144,13 @@ static int run_seeds(const struct program *program)
     }
     clock_gettime(CLOCK_MONOTONIC, &end);
     printf("%lld seeds, %lld failed: %llu steps, %llu transactions acknowledged, %llu refused, "
-           "%llu reads checked, %llu crashes, %llu windows flushed, %llu merges, %.1f s\n",
+           "%llu reads checked, %llu crashes, %llu windows flushed, %llu merges, %llu deletions, "
+           "%.1f s\n",
            (long long)program->seeds, (long long)failed, (unsigned long long)total.steps,
            (unsigned long long)total.acked, (unsigned long long)total.refused,
            (unsigned long long)total.reads, (unsigned long long)total.crashes,
            (unsigned long long)total.flushes, (unsigned long long)total.merges,
+           (unsigned long long)total.deletions,
            (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9);
     return failed == 0 ? 0 : 1;
 }

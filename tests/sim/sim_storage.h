@@ -32,10 +32,17 @@ enum sim_txn_state {
     SIM_TXN_REFUSED, /* must not be there */
 };
 
+enum sim_fate {
+    SIM_LIVE,
+    SIM_MAYBE,   /* a deletion that failed, was cut off or is under way means it: there or not */
+    SIM_DELETED, /* a deletion that was acknowledged */
+};
+
 struct sim_sample {
     uint32_t series; /* of the sender */
     int64_t t_ms;
     bool is_late; /* refused on purpose by its verdict, never there */
+    enum sim_fate fate;
 };
 
 struct sim_txn {
@@ -55,8 +62,9 @@ struct sim_txn {
 struct sim_model {
     struct sim_txn **txns; /* owned; by id */
     uint64_t count, cap;
-    uint64_t acked, refused, reads;
-    const char *failure; /* NULL: all is well */
+    uint64_t acked, refused, reads, deletions;
+    struct sim_deletion *deleting; /* the one under way; one at a time */
+    const char *failure;           /* NULL: all is well */
     char text[300];
 };
 
@@ -69,6 +77,18 @@ void sim_model_answer(struct sim_model *model, struct sim_txn *txn,
 /* All that is pending is unknown from now on. */
 void sim_model_crash(struct sim_model *model);
 
+/* A deletion of one sender's series [series_first, series_last] in [t_min, t_max]. Begun: what it
+ * means may go at any moment. Ended well: what was acknowledged (or seen) before it began is gone,
+ * for good. */
+struct sim_deletion {
+    uint32_t sender, series_first, series_last;
+    int64_t t_min_ms, t_max_ms;
+    uint64_t txn_count; /* those known when it began */
+    uint64_t *must_go;  /* owned: by id, bits of the samples */
+};
+void sim_model_delete_begin(struct sim_model *model, struct sim_deletion *deletion);
+void sim_model_delete_end(struct sim_model *model, struct sim_deletion *deletion, enum err err);
+
 double sim_model_value(const struct sim_txn *txn, uint32_t place);
 struct slice sim_model_tenant(uint32_t sender);
 
@@ -80,6 +100,7 @@ struct sim_check {
     uint64_t *must; /* owned: ids acknowledged (or seen) before the read began */
     uint64_t must_count;
     uint64_t *seen; /* owned: by id, one bit per sample */
+    uint64_t *gone; /* owned: likewise, what was deleted before the read began */
     bool is_final;  /* nothing is under way: what was unknown becomes known */
 };
 
@@ -102,7 +123,8 @@ struct sim_storage_options {
 };
 
 struct sim_storage_result {
-    uint64_t steps, trace, acked, refused, unknown, reads, crashes, flushes, merges, blocks;
+    uint64_t steps, trace, acked, refused, unknown, reads, crashes, flushes, merges, deletions,
+        blocks;
 };
 
 /* One life of a data directory. False: result is what was reached, message says what went wrong. */

@@ -81,6 +81,8 @@ void sim_model_answer(struct sim_model *model, struct sim_txn *txn,
 
 void sim_model_crash(struct sim_model *model)
 {
+    if (model->deleting != NULL)
+        sim_model_delete_end(model, model->deleting, ERR_CLOSED);
     for (uint64_t i = 0; i < model->count; i++) {
         struct sim_txn *txn = model->txns[i];
 
@@ -88,6 +90,61 @@ void sim_model_crash(struct sim_model *model)
             txn->state = SIM_TXN_UNKNOWN;
         txn->may_return = false;
     }
+}
+
+/* ---- deletions ---- */
+
+void sim_model_delete_begin(struct sim_model *model, struct sim_deletion *deletion)
+{
+    ASSERT(model->deleting == NULL);
+    model->deleting = deletion;
+    deletion->txn_count = model->count;
+    deletion->must_go = mem_zalloc(model->count + 1, sizeof(uint64_t));
+    for (uint64_t i = 0; i < model->count; i++) {
+        struct sim_txn *txn = model->txns[i];
+        const bool is_there = txn->state == SIM_TXN_ACKED || txn->was_seen;
+
+        for (uint32_t j = 0; txn->sender == deletion->sender && j < txn->sample_count; j++) {
+            struct sim_sample *sample = &txn->samples[j];
+
+            if (sample->series < deletion->series_first || sample->series > deletion->series_last ||
+                sample->t_ms < deletion->t_min_ms || sample->t_ms > deletion->t_max_ms ||
+                sample->fate == SIM_DELETED)
+                continue;
+            sample->fate = SIM_MAYBE;
+            deletion->must_go[i] |= (uint64_t)is_there << j;
+        }
+    }
+}
+
+/* What comes while it lasts may be meant or not, as its order falls. */
+static void doubt_newer(struct sim_model *model, const struct sim_deletion *deletion)
+{
+    for (uint64_t i = deletion->txn_count; i < model->count; i++) {
+        struct sim_txn *txn = model->txns[i];
+
+        for (uint32_t j = 0; txn->sender == deletion->sender && j < txn->sample_count; j++) {
+            struct sim_sample *sample = &txn->samples[j];
+
+            if (sample->series >= deletion->series_first &&
+                sample->series <= deletion->series_last && sample->t_ms >= deletion->t_min_ms &&
+                sample->t_ms <= deletion->t_max_ms && sample->fate == SIM_LIVE)
+                sample->fate = SIM_MAYBE;
+        }
+    }
+}
+
+void sim_model_delete_end(struct sim_model *model, struct sim_deletion *deletion, enum err err)
+{
+    ASSERT(model->deleting == deletion);
+    model->deleting = NULL;
+    doubt_newer(model, deletion);
+    for (uint64_t i = 0; i < deletion->txn_count && err == ERR_OK; i++)
+        for (uint32_t j = 0; j < model->txns[i]->sample_count; j++)
+            if ((deletion->must_go[i] >> j & 1) != 0)
+                model->txns[i]->samples[j].fate = SIM_DELETED;
+    model->deletions += err == ERR_OK;
+    mem_free(deletion->must_go);
 }
 
 double sim_model_value(const struct sim_txn *txn, uint32_t place)
@@ -127,9 +184,12 @@ void sim_check_begin(struct sim_check *check, struct sim_model *model, uint32_t 
     *check = (struct sim_check){.model = model, .sender = sender};
     check->must = mem_alloc((model->count + 1) * sizeof(uint64_t));
     check->seen = mem_zalloc(SIM_TXN_MAX, sizeof(uint64_t));
+    check->gone = mem_zalloc(SIM_TXN_MAX, sizeof(uint64_t));
     for (uint64_t i = 0; i < model->count; i++) {
         struct sim_txn *txn = model->txns[i];
 
+        for (uint32_t j = 0; j < txn->sample_count; j++)
+            check->gone[i] |= (uint64_t)(txn->samples[j].fate == SIM_DELETED) << j;
         if (txn->sender == sender && (txn->state == SIM_TXN_ACKED || txn->was_seen))
             check->must[check->must_count++] = i;
     }
@@ -205,7 +265,8 @@ static uint64_t sim_check_missing(const struct sim_check *check, const struct si
     uint64_t bits = 0;
 
     for (uint32_t i = 0; i < txn->sample_count; i++) {
-        const bool is_due = !txn->samples[i].is_late && (check->seen[txn->id] >> i & 1) == 0;
+        const bool is_due = !txn->samples[i].is_late && txn->samples[i].fate == SIM_LIVE &&
+                            (check->seen[txn->id] >> i & 1) == 0;
 
         if (is_due && !sim_check_has_greater(check, txn, i))
             bits |= UINT64_C(1) << i;
@@ -219,6 +280,10 @@ static bool sim_check_txn(struct sim_check *check, struct sim_txn *txn)
 
     if (check->seen[txn->id] == 0)
         return true;
+    if ((check->seen[txn->id] & check->gone[txn->id]) != 0)
+        return sim_fail(model, "txn %llu: %d samples were deleted and are there",
+                        (unsigned long long)txn->id,
+                        __builtin_popcountll(check->seen[txn->id] & check->gone[txn->id]));
     if (sim_check_missing(check, txn) != 0)
         return sim_fail(model, "txn %llu is there in part: %d of %u samples are missing",
                         (unsigned long long)txn->id,
@@ -270,5 +335,6 @@ bool sim_check_end(struct sim_check *check)
     }
     mem_free(check->must);
     mem_free(check->seen);
+    mem_free(check->gone);
     return model->failure == NULL;
 }

@@ -44,7 +44,9 @@ struct run {
     enum run_weather weather;
     struct db_options db_options;
     uint32_t senders_active, others_active;
-    bool is_ending; /* readers, flusher and filler go home */
+    bool deletes;                 /* in this seed */
+    struct sim_deletion deletion; /* the one under way */
+    bool is_ending;               /* readers, flusher and filler go home */
     bool is_last;
     uint32_t series_first[SIM_SENDERS]; /* series come and go */
     bool was_acked[SIM_SENDERS];        /* a transaction of the sender */
@@ -376,6 +378,73 @@ static void run_compactor_main(void *arg)
     run->others_active--;
 }
 
+/* ---- deleter ---- */
+
+/* "7", "7|8" ...: the expression of a range of series. */
+static void run_print_series(char *text, size_t size, const struct sim_deletion *deletion)
+{
+    text[0] = '\0';
+    for (uint32_t i = deletion->series_first; i <= deletion->series_last; i++)
+        snprintf(text + strlen(text), size - strlen(text), "%s%u",
+                 i == deletion->series_first ? "" : "|", i);
+}
+
+static void run_delete(struct run *run)
+{
+    const int64_t now_ms = env_now_ms(sim_env(run->sim));
+    const uint32_t sender = (uint32_t)sim_below(run->sim, SIM_SENDERS);
+    /* In the run's memory, since a crash ends it too. */
+    struct sim_deletion *deletion = &run->deletion;
+    char sender_text[NUMBER_INT_SIZE], series_text[200];
+    struct matcher_spec specs[] = {{MATCHER_EQUAL, SLICE("sender"), {NULL, 0}},
+                                   {MATCHER_REGEX, SLICE("series"), {NULL, 0}}};
+    const struct db_selector selector = {specs, COUNT_OF(specs)};
+    struct err_info info = {{0}};
+    enum err err;
+
+    *deletion = (struct sim_deletion){.sender = sender};
+    deletion->series_first =
+        (uint32_t)sim_below(run->sim, (uint64_t)run->series_first[sender] + 20);
+    deletion->series_last = deletion->series_first + (uint32_t)sim_below(run->sim, 20);
+    deletion->t_max_ms = now_ms - (int64_t)sim_below(run->sim, 8000);
+    deletion->t_min_ms = deletion->t_max_ms - (int64_t)sim_below(run->sim, 20000);
+    if (sim_chance(run->sim, 5))
+        deletion->t_max_ms = INT64_MAX;
+    run_print_number(&specs[0].value, sender_text, sender);
+    run_print_series(series_text, sizeof(series_text), deletion);
+    specs[1].value = slice_from_cstr(series_text);
+    sim_model_delete_begin(&run->model, deletion);
+    err = db_delete(run->db,
+                    &(struct db_delete_options){.tenant = sim_model_tenant(sender),
+                                                .selectors = &selector,
+                                                .selector_count = 1,
+                                                .t_min_ms = deletion->t_min_ms,
+                                                .t_max_ms = deletion->t_max_ms},
+                    &info);
+    sim_model_delete_end(&run->model, deletion, err);
+    if (err != ERR_OK && run->weather == RUN_FAIR)
+        sim_fail(&run->model, "a deletion failed in fair weather: %s", err_message(err, &info));
+}
+
+static void run_deleter_main(void *arg)
+{
+    struct run *run = arg;
+
+    while (!run->is_ending && run->model.failure == NULL) {
+        sim_sleep(run->sim, RUN_MS * (100 + sim_below(run->sim, 4000)));
+        run_delete(run);
+        if (sim_chance(run->sim, 5)) {
+            struct err_info info = {{0}};
+            const enum err err = db_clean(run->db, &(struct db_compact_options){0}, &info);
+
+            if (err != ERR_OK && run->weather == RUN_FAIR)
+                sim_fail(&run->model, "a cleaning failed in fair weather: %s",
+                         err_message(err, &info));
+        }
+    }
+    run->others_active--;
+}
+
 /* ---- one generation ---- */
 
 static void run_close(struct run *run)
@@ -472,11 +541,13 @@ static void run_spawn_work(struct run *run)
         *sender = (struct run_sender){run, i};
         sim_spawn(run->sim, run_sender_main, sender);
     }
-    run->others_active = 4;
+    run->others_active = 4 + run->deletes;
     sim_spawn(run->sim, run_reader_main, run);
     sim_spawn(run->sim, run_reader_main, run);
     sim_spawn(run->sim, run_flusher_main, run);
     sim_spawn(run->sim, run_compactor_main, run);
+    if (run->deletes)
+        sim_spawn(run->sim, run_deleter_main, run);
     if (run->weather == RUN_FULL) {
         run->others_active++;
         sim_spawn(run->sim, run_filler, run);
@@ -507,6 +578,9 @@ static void run_flush_and_merge(struct run *run)
     err = db_compact(run->db, &(struct db_compact_options){0}, &info);
     if (err != ERR_OK)
         sim_fail(&run->model, "the last merge failed: %s", err_message(err, &info));
+    err = db_clean(run->db, &(struct db_compact_options){0}, &info);
+    if (err != ERR_OK)
+        sim_fail(&run->model, "the last cleaning failed: %s", err_message(err, &info));
 }
 
 static void run_generation_main(void *arg)
@@ -584,6 +658,7 @@ static void run_init(struct run *run, const struct sim_storage_options *options,
     log_sink_init(&run->sink, 2, options->is_verbose ? LOG_DEBUG : LOG_ERROR, LOG_LOGFMT);
     run->sink.env = sim_env(run->sim);
     run->log = log_make(&run->sink, NULL);
+    run->deletes = !sim_chance(run->sim, 3);
     run->weather = (enum run_weather)(
         sim_chance(run->sim, 3) ? RUN_FAIR : sim_below(run->sim, RUN_WEATHER_COUNT));
     run->has_late = sim_chance(run->sim, 2);
@@ -618,6 +693,7 @@ bool sim_storage_run(const struct sim_storage_options *options, struct sim_stora
     result->acked = run.model.acked;
     result->refused = run.model.refused;
     result->reads = run.model.reads;
+    result->deletions = run.model.deletions;
     if (run.model.failure == NULL) {
         sim_model_fini(&run.model);
         sim_free(run.sim);

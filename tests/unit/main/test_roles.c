@@ -93,7 +93,7 @@ static void test_flags_of_upstream(void **state)
     check_slice("/tmp/x", flags->server.storage_tsdb_path);
     assert_int_equal(flags->server.listen_addresses.count, 2);
     flags_unserved(flags, note_flag, &names);
-    check_slice("storage.tsdb.retention.time storage.tsdb.wal-compression ", buf_slice(&names));
+    check_slice("storage.tsdb.wal-compression ", buf_slice(&names));
     buf_fini(&names);
     arena_fini(&arena);
     mem_free(flags);

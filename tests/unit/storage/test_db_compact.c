@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Merging of live blocks. */
+#include "db_fixture.h"
+
+/* Blocks of many flushes become few; each answer stays what it was, over crashes too. */
+static void test_compact(void **state)
+{
+    struct fixture f;
+    struct err_info info = {0};
+
+    (void)state;
+    fixture_init(&f);
+    for (int i = 0; i < 60; i++) { /* 240 s: twelve windows, five flushes in each */
+        write_steps(&f, 4);
+        check_err(ERR_OK, flush_all(&f, NULL));
+    }
+    assert_int_equal(60, stats_of(&f).blocks);
+    check_err_info(ERR_OK, compact(&f, &info), &info);
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    assert_true(stats_of(&f).blocks < 12);
+    assert_int_equal(f.step_count * SERIES_COUNT, stats_of(&f).block_samples);
+    assert_int_equal(stats_of(&f).blocks, list_blocks(&f).count);
+    crash_db(&f);
+    open_db(&f);
+    assert_int_equal(0, stats_of(&f).head.samples); /* the log's samples are in merged blocks */
+    check_err(ERR_OK, check_all(&f, f.step_count));
+    assert_int_equal(f.step_count * SERIES_COUNT, stats_of(&f).block_samples);
+    const uint64_t blocks = stats_of(&f).blocks;
+    check_err(ERR_OK, compact(&f, NULL));
+    assert_int_equal(blocks, stats_of(&f).blocks);
+    fixture_fini(&f);
+}
+
+/* Files that a reader still uses go when it has left. */
+static void test_compact_reader(void **state)
+{
+    struct sample_columns columns;
+    struct series_stream *stream;
+    struct source_series series;
+    struct arena arena;
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    for (int i = 0; i < 4; i++) {
+        write_steps(&f, 4);
+        check_err(ERR_OK, flush_all(&f, NULL));
+    }
+    arena_init(&arena, NULL, 0);
+    struct source_ctx ctx = {.tenant = SLICE("anonymous"), .arena = &arena};
+    struct source *source = db_source(f.db);
+    check_err(ERR_OK, source->ops->select(source, &ctx, (struct matcher_list){0}, INT64_MIN,
+                                          INT64_MAX, NULL, &stream, NULL));
+    check_err(ERR_OK, compact(&f, NULL));
+    assert_int_equal(1, stats_of(&f).blocks);
+    assert_int_equal(5, list_blocks(&f).count);
+    uint32_t count = 0;
+    while (series_stream_next(stream, &series))
+        while (sample_cursor_next(series.cursor, &columns))
+            count += columns.count;
+    check_err(ERR_OK, stream->err);
+    assert_int_equal(f.step_count * SERIES_COUNT, count);
+    arena_fini(&arena);
+    assert_int_equal(1, list_blocks(&f).count);
+    fixture_fini(&f);
+}
+
+/* Every call of a merge fails in turn: nothing changes by it, and the next try does it all. */
+static void test_compact_faults(void **state)
+{
+    bool fired = true;
+
+    (void)state;
+    for (uint64_t nth = 1; fired; nth++) {
+        struct fixture f;
+        struct err_info info = {0};
+
+        fixture_init(&f);
+        for (int i = 0; i < 4; i++) {
+            write_steps(&f, 4);
+            check_err(ERR_OK, flush_all(&f, NULL));
+        }
+        fault_arm("", nth);
+        const enum err err = compact(&f, &info);
+        fired = fault_fired_count() > 0;
+        fault_disarm();
+        check_err(ERR_OK, check_all(&f, f.step_count));
+        if (err != ERR_OK) {
+            assert_true(fired);
+            assert_true(info.message[0] != '\0');
+            assert_int_equal(4, stats_of(&f).blocks);
+            assert_int_equal(1, stats_of(&f).compaction_failures);
+            if (nth % 2 == 0) {
+                crash_db(&f);
+                open_db(&f);
+                check_err(ERR_OK, check_all(&f, f.step_count));
+            }
+            check_err_info(ERR_OK, compact(&f, &info), &info);
+        }
+        assert_int_equal(1, stats_of(&f).blocks);
+        check_err(ERR_OK, check_all(&f, f.step_count));
+        stop_db(&f);
+        open_db(&f);
+        assert_int_equal(1, list_blocks(&f).count);
+        check_err(ERR_OK, check_all(&f, f.step_count));
+        fixture_fini(&f);
+        if (!fired)
+            assert_true(nth > 15);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_compact),
+        cmocka_unit_test(test_compact_reader),
+        cmocka_unit_test(test_compact_faults),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
