@@ -436,6 +436,7 @@ void db_close(struct db *db)
     block_unref(db->limbo);
     catalog_close(db->catalog);
     mem_free(db->barred);
+    mem_free(db->missing);
     sst_door_free(db->door);
     if (db->dir_lock != NULL)
         (void)db->dir_lock->ops->close(db->dir_lock);

@@ -70,6 +70,13 @@ struct db_retry {
     uint32_t failures_in_row;       /* of who has the slot */
 };
 
+/* A block that is listed, or was, and could not be opened. */
+struct db_missing {
+    char tenant[BLOCK_TENANT_SIZE]; /* empty: several */
+    int64_t t_min_ms, t_max_ms;
+    char text[ERR_MESSAGE_SIZE + ULID_TEXT_LEN + 64]; /* for answers that it is missing in */
+};
+
 /* A block that a merge has failed on. */
 struct db_barred {
     struct ulid ulid;
@@ -105,7 +112,9 @@ struct db {
     struct db_retry flush_retry, compact_retry;
     _Atomic int64_t retention_ms;     /* 0: none */
     _Atomic uint64_t retention_bytes; /* 0: none */
-    struct db_barred *barred;         /* owned; compact slot */
+    struct db_missing *missing;       /* owned; does not change after the open */
+    uint32_t missing_count;
+    struct db_barred *barred; /* owned; compact slot */
     uint32_t barred_count;
 
     uint64_t dropped_watermark;    /* flush slot: the newest flush that the head has let go of */

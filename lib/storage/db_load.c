@@ -51,6 +51,23 @@ static void put_aside(struct db *db, struct ulid ulid)
         log_warn(&db->log, "bad block stays listed", F_STR("block", name), F_ERR(err, &info));
 }
 
+/* Answers of its time range say that it is missing, so that a part is not passed off as the whole.
+ */
+static void note_missing(struct db *db, const struct catalog_entry *entry, const char *reason)
+{
+    char name[ULID_TEXT_LEN + 1];
+    struct db_missing *missing;
+
+    db->missing = mem_realloc(db->missing, (size_t)(db->missing_count + 1) * sizeof(*db->missing));
+    missing = &db->missing[db->missing_count++];
+    missing->t_min_ms = entry->t_min_ms;
+    missing->t_max_ms = entry->t_max_ms;
+    memcpy(missing->tenant, entry->tenant, sizeof(missing->tenant));
+    ulid_print(entry->ulid, name);
+    (void)snprintf(missing->text, sizeof(missing->text),
+                   "samples may be missing, block %s cannot be read: %s", name, reason);
+}
+
 static void load_block(struct load *load, const struct catalog_entry *entry)
 {
     struct db *db = load->db;
@@ -67,6 +84,7 @@ static void load_block(struct load *load, const struct catalog_entry *entry)
         return;
     }
     metric_inc(&db->metrics.quarantined);
+    note_missing(db, entry, err_message(err, &info));
     /* What a later version wrote, or what the disk does not give just now, stays where it is. */
     const bool is_bad = err == ERR_CORRUPT || err == ERR_NOT_FOUND;
     if (is_bad)

@@ -24,6 +24,20 @@ static bool overlaps(const struct db_live *live, const struct source_query *quer
     return meta->t_min_ms <= query->t_max_ms && meta->t_max_ms >= query->t_min_ms;
 }
 
+/* A warning for each block that the answer should have and that could not be opened. */
+static void warn_of_missing(const struct db *db, const struct source_query *query)
+{
+    for (uint32_t i = 0; query->ctx->annotations != NULL && i < db->missing_count; i++) {
+        const struct db_missing *missing = &db->missing[i];
+
+        if (missing->t_min_ms > query->t_max_ms || missing->t_max_ms < query->t_min_ms ||
+            (missing->tenant[0] != '\0' &&
+             !slice_eq(query->ctx->tenant, slice_from_cstr(missing->tenant))))
+            continue;
+        annotations_add(query->ctx->annotations, true, slice_from_cstr(missing->text));
+    }
+}
+
 /* The sources of one call. */
 static enum err gather(struct db *db, const struct source_query *query, struct merge_list *list)
 {
@@ -45,6 +59,7 @@ static enum err gather(struct db *db, const struct source_query *query, struct m
     if (sources == NULL)
         return ERR_LIMIT;
     list->items = sources;
+    warn_of_missing(db, query);
     sources[list->count++] = head_source(db->head);
     for (uint32_t i = 0; i < blocks->count; i++) {
         const struct db_live *live = &blocks->items[i];

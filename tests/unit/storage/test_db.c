@@ -77,6 +77,27 @@ static void test_lock(void **state)
 }
 
 /* A bad block is put aside; the others answer. */
+/* Warnings of a read of [t_min, t_max]; each names the block. */
+static uint32_t count_warnings(struct fixture *f, int64_t t_min, int64_t t_max, const char *name)
+{
+    struct source *source = db_source(f->db);
+    struct annotations annotations = {0};
+    struct series_stream *stream;
+    struct arena arena;
+
+    arena_init(&arena, NULL, 0);
+    annotations.arena = &arena;
+    struct source_ctx ctx = {
+        .tenant = SLICE("anonymous"), .arena = &arena, .annotations = &annotations};
+    check_err(ERR_OK, source->ops->select(source, &ctx, (struct matcher_list){0}, t_min, t_max,
+                                          NULL, &stream, NULL));
+    for (const struct annotation *one = annotations.first; one != NULL; one = one->next)
+        assert_non_null(memmem(one->text.data, one->text.len, name, strlen(name)));
+    const uint32_t count = annotations.warning_count;
+    arena_fini(&arena);
+    return count;
+}
+
 static void test_bad_block(void **state)
 {
     static const char *const files[] = {"index.sst", "data.sst", "meta.json"};
@@ -100,6 +121,8 @@ static void test_bad_block(void **state)
         open_db(&f);
         assert_int_equal(blocks - 1, stats_of(&f).blocks);
         assert_int_equal(1, stats_of(&f).quarantined);
+        assert_int_equal(1, count_warnings(&f, INT64_MIN, INT64_MAX, names.items[0]));
+        assert_int_equal(0, count_warnings(&f, INT64_MIN, START_MS - 1, names.items[0]));
         (void)snprintf(name, sizeof(name), "%s.bad", names.items[0]);
         names = list_blocks(&f);
         bool found = false;
