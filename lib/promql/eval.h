@@ -58,6 +58,7 @@ struct promql_eval {
     struct promql_note *notes;
     struct histogram_scratch histogram_scratch; /* for all sums of histograms */
     struct histogram_sum histogram_sum;         /* for one that is used up at once */
+    struct histogram_mean histogram_mean;       /* the same */
 };
 
 /* Steps of one window of one series. Values of steps that are not present are undefined but

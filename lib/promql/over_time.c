@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/histogram_math.h"
 #include "promql/quantile.h"
 #include "promql/regression.h"
 #include "promql/samples.h"
@@ -31,7 +32,7 @@ struct total {
 struct over_function {
     enum promql_function_id id;
     over_fn *fn;
-    bool keeps_name, counts_histograms;
+    bool keeps_name, takes_all; /* takes_all: histograms count like floats */
 };
 
 struct over_stage {
@@ -50,6 +51,9 @@ struct over_stage {
     uint32_t *changes; /* [samples.cap] how many up to there */
     double *scratch;   /* [samples.cap] */
     uint32_t cap;
+    double *float_v; /* [float_cap] of a step that has histograms too */
+    int64_t *float_t_ms;
+    uint32_t float_cap;
     enum err err;
 };
 
@@ -138,6 +142,21 @@ static bool over_changes(struct over_stage *self, const struct promql_samples_st
     return true;
 }
 
+static bool histogram_differs(const struct over_stage *self, uint32_t i, bool only_falls)
+{
+    const struct histogram *h = self->samples.histograms[i];
+    const struct histogram *before = self->samples.histograms[i - 1];
+
+    if (h == NULL || before == NULL)
+        return true;
+    return only_falls ? histogram_is_reset(h, before) : !histogram_eq(h, before);
+}
+
+static bool is_histogram(const struct over_stage *self, uint32_t i)
+{
+    return self->samples.histograms != NULL && self->samples.histograms[i] != NULL;
+}
+
 static void count_changes(struct over_stage *self)
 {
     const double *v = self->samples.v;
@@ -146,7 +165,9 @@ static void count_changes(struct over_stage *self)
     for (uint32_t i = 0; i < self->samples.count; i++) {
         bool differs = false;
 
-        if (i > 0)
+        if (i > 0 && (is_histogram(self, i) || is_histogram(self, i - 1)))
+            differs = histogram_differs(self, i, only_falls);
+        else if (i > 0)
             differs = only_falls ? v[i] < v[i - 1]
                                  : v[i] != v[i - 1] && !(isnan(v[i]) && isnan(v[i - 1]));
         self->changes[i] = (i > 0 ? self->changes[i - 1] : 0) + differs;
@@ -391,7 +412,7 @@ static bool over_smoothing(struct over_stage *self, const struct promql_samples_
 static const struct over_function functions[] = {
     {PROMQL_FUNCTION_ABSENT_OVER_TIME, over_present, false, true},
     {PROMQL_FUNCTION_AVG_OVER_TIME, over_avg, false, false},
-    {PROMQL_FUNCTION_CHANGES, over_changes, false, false},
+    {PROMQL_FUNCTION_CHANGES, over_changes, false, true},
     {PROMQL_FUNCTION_COUNT_OVER_TIME, over_count, false, true},
     {PROMQL_FUNCTION_DERIV, over_deriv, false, false},
     {PROMQL_FUNCTION_DOUBLE_EXPONENTIAL_SMOOTHING, over_smoothing, false, false},
@@ -405,7 +426,7 @@ static const struct over_function functions[] = {
     {PROMQL_FUNCTION_PREDICT_LINEAR, over_predict, false, false},
     {PROMQL_FUNCTION_PRESENT_OVER_TIME, over_present, false, true},
     {PROMQL_FUNCTION_QUANTILE_OVER_TIME, over_quantile, false, false},
-    {PROMQL_FUNCTION_RESETS, over_changes, false, false},
+    {PROMQL_FUNCTION_RESETS, over_changes, false, true},
     {PROMQL_FUNCTION_STDDEV_OVER_TIME, over_variance, false, false},
     {PROMQL_FUNCTION_STDVAR_OVER_TIME, over_variance, false, false},
     {PROMQL_FUNCTION_SUM_OVER_TIME, over_sum, false, false},
@@ -465,6 +486,110 @@ static enum err load(struct over_stage *self, struct promql_cell cell, uint32_t 
     return err;
 }
 
+/* ---- steps with histograms ---- */
+
+/* The floats of a step alone, for a function that knows nothing else. */
+static bool over_floats(struct over_stage *self, const struct promql_samples_step *step,
+                        double *result)
+{
+    struct promql_samples *samples = &self->samples;
+    double *v = samples->v;
+    int64_t *t_ms = samples->t_ms;
+    struct promql_samples_step floats = *step;
+    bool has;
+
+    samples->v = self->float_v;
+    samples->t_ms = self->float_t_ms;
+    floats.first = floats.end = 0;
+    for (uint32_t i = step->first; i < step->end; i++) {
+        if (samples->histograms[i] != NULL)
+            continue;
+        samples->v[floats.end] = v[i];
+        samples->t_ms[floats.end++] = t_ms[i];
+    }
+    self->back_end = self->front_end = 0;
+    has = self->function->fn(self, &floats, result);
+    self->back_end = self->front_end = 0;
+    samples->v = v;
+    samples->t_ms = t_ms;
+    return has;
+}
+
+static enum err reserve_floats(struct over_stage *self)
+{
+    struct promql_eval *eval = self->stage.eval;
+
+    if (self->float_cap >= self->cap)
+        return ERR_OK;
+    self->float_v = arena_alloc(eval->arena, self->cap * sizeof(*self->float_v));
+    self->float_t_ms = arena_alloc(eval->arena, self->cap * sizeof(*self->float_t_ms));
+    if (self->float_v == NULL || self->float_t_ms == NULL)
+        return promql_eval_no_room(eval);
+    self->float_cap = self->cap;
+    return ERR_OK;
+}
+
+/* Functions of floats look at the floats of a mixed range, and say so. */
+static enum err over_mixed(struct over_stage *self, const struct promql_range_histograms *range,
+                           struct promql_column *out, uint32_t i)
+{
+    const enum err err = reserve_floats(self);
+    double result;
+
+    if (err != ERR_OK ||
+        promql_samples_kind_of(range->samples, range->step) != PROMQL_SAMPLES_MIXED)
+        return err;
+    promql_range_note(range, false,
+                      "ignored histograms in a range containing both floats and histograms for "
+                      "metric name");
+    if (over_floats(self, range->step, &result))
+        promql_column_add(out, i, result);
+    return self->err;
+}
+
+static enum err over_histograms(struct over_stage *self,
+                                const struct promql_range_histograms *range,
+                                struct promql_column *out, uint32_t i)
+{
+    const struct promql_samples_step *step = range->step;
+    const enum promql_function_id id = self->function->id;
+    const bool is_rate = id == PROMQL_FUNCTION_IRATE;
+    const struct histogram *h = NULL;
+    enum err err = ERR_OK;
+
+    switch ((int)id) {
+    case PROMQL_FUNCTION_FIRST_OVER_TIME:
+    case PROMQL_FUNCTION_LAST_OVER_TIME:
+        h = self->samples
+                .histograms[id == PROMQL_FUNCTION_FIRST_OVER_TIME ? step->first : step->end - 1];
+        break;
+    case PROMQL_FUNCTION_SUM_OVER_TIME:
+    case PROMQL_FUNCTION_AVG_OVER_TIME:
+        err = promql_range_sum(range, id == PROMQL_FUNCTION_AVG_OVER_TIME, &h);
+        if (err != ERR_OK || h == NULL)
+            return err;
+        break;
+    case PROMQL_FUNCTION_IRATE:
+    case PROMQL_FUNCTION_IDELTA:
+        if (count_of(step) < 2)
+            return ERR_OK;
+        if (!is_histogram(self, step->end - 1) && !is_histogram(self, step->end - 2))
+            break;
+        err = promql_range_instant(range, is_rate, &h);
+        if (err != ERR_OK || h == NULL)
+            return err;
+        break;
+    default:
+        return over_mixed(self, range, out, i);
+    }
+    if (h != NULL)
+        return promql_column_add_histogram(self->stage.eval, out, i, h);
+    /* The samples that matter are floats. */
+    if (self->function->fn(self, step, &out->v[i]))
+        promql_column_add(out, i, out->v[i]);
+    return ERR_OK;
+}
+
 enum { STEPS_PER_CHECK = 256 };
 
 static enum err over_column(struct promql_stage *stage, struct promql_cell cell,
@@ -486,9 +611,14 @@ static enum err over_column(struct promql_stage *stage, struct promql_cell cell,
         for (uint32_t p = 0; p < self->param_count; p++)
             self->param[p] = self->params[p]->column.v[i];
         self->now_ms = promql_grid_time(stage->grid, cell.window * PROMQL_WINDOW + i);
-        if (self->function->fn(self, &step, &result))
+        if (!self->function->takes_all &&
+            promql_samples_kind_of(&self->samples, &step) != PROMQL_SAMPLES_FLOATS)
+            err = over_histograms(
+                self, &(struct promql_range_histograms){&self->samples, &step, cell.series}, out,
+                i);
+        else if (self->function->fn(self, &step, &result))
             promql_column_add(out, i, result);
-        err = self->err;
+        err = err == ERR_OK ? self->err : err;
         if (err == ERR_OK && i % STEPS_PER_CHECK == STEPS_PER_CHECK - 1)
             err = promql_eval_check(stage->eval);
     }
@@ -520,7 +650,6 @@ enum err promql_over_time_new(struct promql_eval *eval, const struct promql_expr
     self->call = call;
     self->function = function;
     promql_samples_init(&self->samples, &self->stage, call, args->input);
-    self->samples.counts_histograms = function->counts_histograms;
     self->param_count = args->param_count;
     for (uint32_t i = 0; i < args->param_count; i++) {
         self->params[i] = ARENA_NEW(eval->arena, struct promql_scalar_arg);

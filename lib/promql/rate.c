@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "model/histogram_math.h"
 #include "promql/function.h"
 #include "promql/samples.h"
 
@@ -101,15 +102,14 @@ static double add_resets(struct rate_stage *self, const struct edges *edges, dou
 /* The increase that was seen, stretched towards the edges of the range: all the way to an edge that
  * is less than 1.1 average gaps away, else by half a gap, and never below where a counter was zero.
  */
-static double extrapolate(const struct rate_stage *self, const struct promql_samples_step *step,
-                          double result)
+static double factor_of(const struct rate_stage *self, const struct promql_samples_step *step,
+                        double first_v, double result)
 {
     const int64_t first_ms = self->samples.t_ms[step->first];
     const int64_t last_ms = self->samples.t_ms[step->end - 1];
     const double sampled = (double)(last_ms - first_ms) / 1000;
     const double gap = sampled / (double)(step->end - step->first - 1);
     const double threshold = gap * 1.1;
-    const double first_v = self->samples.v[step->first];
     double to_start = (double)(first_ms - step->open_ms) / 1000;
     double to_end = (double)(step->end_ms - last_ms) / 1000;
     double factor;
@@ -127,7 +127,35 @@ static double extrapolate(const struct rate_stage *self, const struct promql_sam
     factor = (sampled + to_start + to_end) / sampled;
     if (self->is_rate)
         factor /= (double)self->samples.range_ms / 1000;
-    return result * factor;
+    return factor;
+}
+
+static double extrapolate(const struct rate_stage *self, const struct promql_samples_step *step,
+                          double result)
+{
+    return result * factor_of(self, step, self->samples.v[step->first], result);
+}
+
+/* A step with histograms among its samples. */
+static enum err rate_histograms(struct rate_stage *self, const struct promql_samples_step *step,
+                                uint32_t series, struct promql_column *out, uint32_t i)
+{
+    const struct promql_range_histograms range = {&self->samples, step, series};
+    const struct histogram *result;
+    double factor;
+    enum err err;
+
+    if (promql_samples_kind_of(&self->samples, step) == PROMQL_SAMPLES_MIXED) {
+        promql_range_note(&range, true,
+                          "encountered a mix of histograms and floats for metric name");
+        return ERR_OK;
+    }
+    err = promql_range_increase(&range, self->is_counter, &result);
+    if (err != ERR_OK || result == NULL)
+        return err;
+    factor = factor_of(self, step, self->samples.histograms[step->first]->f.count, result->f.count);
+    return promql_column_add_histogram(
+        self->stage.eval, out, i, histogram_multiplied(self->stage.eval->arena, result, factor));
 }
 
 static void slide_resets(const struct rate_stage *self, struct edges *edges)
@@ -139,7 +167,8 @@ static void slide_resets(const struct rate_stage *self, struct edges *edges)
         edges->reset_first++;
 }
 
-static void rate_steps(struct rate_stage *self, struct promql_cell cell, struct promql_column *out)
+static enum err rate_steps(struct rate_stage *self, struct promql_cell cell,
+                           struct promql_column *out, bool *has_floats)
 {
     struct edges edges = {0};
 
@@ -152,11 +181,20 @@ static void rate_steps(struct rate_stage *self, struct promql_cell cell, struct 
         out->v[i] = 0;
         if (edges.step.end - edges.step.first < 2)
             continue;
+        if (promql_samples_kind_of(&self->samples, &edges.step) != PROMQL_SAMPLES_FLOATS) {
+            const enum err err = rate_histograms(self, &edges.step, cell.series, out, i);
+
+            if (err != ERR_OK)
+                return err;
+            continue;
+        }
+        *has_floats = true;
         result = self->samples.v[edges.step.end - 1] - self->samples.v[edges.step.first];
         if (self->is_counter)
             result = add_resets(self, &edges, result);
         promql_column_add(out, i, extrapolate(self, &edges.step, result));
     }
+    return ERR_OK;
 }
 
 static bool is_counter_name(struct slice name)
@@ -195,6 +233,7 @@ static enum err rate_column(struct promql_stage *stage, struct promql_cell cell,
                             struct promql_column *out)
 {
     struct rate_stage *self = (struct rate_stage *)stage;
+    bool has_floats = false;
     enum err err;
 
     if (cell.window == 0)
@@ -206,10 +245,10 @@ static enum err rate_column(struct promql_stage *stage, struct promql_cell cell,
     if (err != ERR_OK)
         return err;
     find_resets(self);
-    rate_steps(self, cell, out);
-    if (self->is_counter && !promql_column_is_empty(out))
+    err = rate_steps(self, cell, out, &has_floats);
+    if (err == ERR_OK && self->is_counter && has_floats)
         inform(self, cell.series);
-    return ERR_OK;
+    return err;
 }
 
 static const struct promql_stage_ops rate_ops = {.column = rate_column};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "promql/samples.h"
 
-#include <stdio.h>
+#include "model/histogram_math.h"
 
 enum { CAP_MIN = 256 };
 
@@ -35,25 +35,48 @@ static enum err grow(struct promql_samples *samples)
     samples->t_ms =
         arena_grow(eval->arena, samples->t_ms, old * sizeof(int64_t), cap * sizeof(int64_t));
     samples->v = arena_grow(eval->arena, samples->v, old * sizeof(double), cap * sizeof(double));
+    if (samples->histograms != NULL) {
+        samples->histograms =
+            arena_grow(eval->arena, samples->histograms, old * sizeof(*samples->histograms),
+                       cap * sizeof(*samples->histograms));
+        if (samples->histograms == NULL)
+            return promql_eval_no_room(eval);
+    }
     if (samples->t_ms == NULL || samples->v == NULL)
         return promql_eval_no_room(eval);
     samples->cap = cap;
     return ERR_OK;
 }
 
-static enum err refuse_histograms(struct promql_samples *samples)
+/* Appends histograms [from, to) of the feed's batch, stale markers left out. */
+static enum err append_histograms(struct promql_samples *samples, uint32_t from, uint32_t to)
 {
-    char what[80];
+    const struct sample_columns *batch = &samples->feed.batch;
+    struct arena *arena = samples->eval->arena;
 
-    snprintf(what, sizeof(what), "%s over native histograms", samples->call->call.function->name);
-    return promql_eval_unsupported(samples->eval, samples->call, what);
+    if (samples->histograms == NULL)
+        samples->histograms = ARENA_ARRAY(arena, const struct histogram *, samples->cap);
+    if (samples->histograms == NULL)
+        return promql_eval_no_room(samples->eval);
+    for (uint32_t i = from; i < to; i++) {
+        const struct histogram *h;
+
+        if (histogram_is_stale(batch->histograms[i]))
+            continue;
+        h = histogram_to_float(arena, batch->histograms[i]);
+        if (h == NULL)
+            return promql_eval_no_room(samples->eval);
+        samples->t_ms[samples->count] = batch->t_ms[i];
+        samples->v[samples->count] = 0;
+        samples->histograms[samples->count++] = h;
+    }
+    return ERR_OK;
 }
 
 /* Appends samples [from, to) of the feed's batch, stale markers left out. */
 static enum err append(struct promql_samples *samples, uint32_t from, uint32_t to)
 {
     const struct sample_columns *batch = &samples->feed.batch;
-    const bool is_float = batch->kind == SAMPLE_FLOAT;
 
     while (samples->cap - samples->count < to - from) {
         const enum err err = grow(samples);
@@ -61,15 +84,14 @@ static enum err append(struct promql_samples *samples, uint32_t from, uint32_t t
         if (err != ERR_OK)
             return err;
     }
+    if (batch->kind != SAMPLE_FLOAT)
+        return append_histograms(samples, from, to);
+    if (samples->histograms != NULL)
+        memset(samples->histograms + samples->count, 0, (to - from) * sizeof(*samples->histograms));
     for (uint32_t i = from; i < to; i++) {
-        const bool is_stale = is_float ? sample_value_is_stale(batch->v[i])
-                                       : histogram_is_stale(batch->histograms[i]);
-
-        if (!is_float && !is_stale && !samples->counts_histograms)
-            return refuse_histograms(samples);
         samples->t_ms[samples->count] = batch->t_ms[i];
-        samples->v[samples->count] = is_float ? batch->v[i] : 0;
-        samples->count += !is_stale;
+        samples->v[samples->count] = batch->v[i];
+        samples->count += !sample_value_is_stale(batch->v[i]);
     }
     return ERR_OK;
 }
@@ -113,6 +135,9 @@ static void drop(struct promql_samples *samples, int64_t open_ms)
         return;
     memmove(samples->t_ms, samples->t_ms + first, samples->count * sizeof(*samples->t_ms));
     memmove(samples->v, samples->v + first, samples->count * sizeof(*samples->v));
+    if (samples->histograms != NULL)
+        memmove(samples->histograms, samples->histograms + first,
+                samples->count * sizeof(*samples->histograms));
 }
 
 static int64_t step_time(const struct promql_samples *samples, uint32_t window, uint32_t i)
@@ -146,4 +171,18 @@ void promql_samples_slide(const struct promql_samples *samples, struct promql_sa
         step->end++;
     while (step->first < step->end && samples->t_ms[step->first] <= step->open_ms)
         step->first++;
+}
+
+enum promql_samples_kind promql_samples_kind_of(const struct promql_samples *samples,
+                                                const struct promql_samples_step *step)
+{
+    uint32_t histograms = 0;
+
+    if (samples->histograms == NULL)
+        return PROMQL_SAMPLES_FLOATS;
+    for (uint32_t i = step->first; i < step->end; i++)
+        histograms += samples->histograms[i] != NULL;
+    if (histograms == 0)
+        return PROMQL_SAMPLES_FLOATS;
+    return histograms == step->end - step->first ? PROMQL_SAMPLES_HISTOGRAMS : PROMQL_SAMPLES_MIXED;
 }

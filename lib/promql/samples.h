@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The samples that the steps of one window look at, in two arrays, for functions of ranges: edges
+/* The samples that the steps of one window look at, in arrays, for functions of ranges: edges
  * slide over them from step to step.
  *
  * Use: promql_samples_rewind() for each series, then promql_samples_fill() window by window, each
@@ -15,12 +15,13 @@ struct promql_samples {
     const struct promql_grid *grid;
     struct promql_lens lens;
     int64_t range_ms;
-    bool counts_histograms; /* their number matters, not their values: they are taken as 0 */
     struct promql_series_list list; /* with names */
     struct promql_feed feed;
     /* No stale markers. */
     int64_t *t_ms;
     double *v;
+    const struct histogram *
+        *histograms; /* a NULL: a float; NULL as long as there was none at all */
     uint32_t count, cap;
 };
 
@@ -43,3 +44,30 @@ struct promql_samples_at {
 };
 void promql_samples_slide(const struct promql_samples *samples, struct promql_samples_at at,
                           struct promql_samples_step *step);
+
+/* What a step's samples are. */
+enum promql_samples_kind { PROMQL_SAMPLES_FLOATS, PROMQL_SAMPLES_HISTOGRAMS, PROMQL_SAMPLES_MIXED };
+enum promql_samples_kind promql_samples_kind_of(const struct promql_samples *samples,
+                                                const struct promql_samples_step *step);
+
+/* ---- histograms of a step (range_histogram.c) ---- */
+
+/* A series' samples at a step. */
+struct promql_range_histograms {
+    const struct promql_samples *samples;
+    const struct promql_samples_step *step;
+    uint32_t series;
+};
+
+/* Notes TEXT "METRIC" where the range stands. */
+void promql_range_note(const struct promql_range_histograms *range, bool is_warning,
+                       const char *text);
+/* sum_over_time and avg_over_time. *out stays NULL if there is no result, which then is noted. */
+enum err promql_range_sum(const struct promql_range_histograms *range, bool is_mean,
+                          const struct histogram **out) MUST_USE;
+/* The increase between the first and the last sample, resets of a counter added up. */
+enum err promql_range_increase(const struct promql_range_histograms *range, bool is_counter,
+                               const struct histogram **out) MUST_USE;
+/* Between the last two samples, both histograms. */
+enum err promql_range_instant(const struct promql_range_histograms *range, bool is_rate,
+                              const struct histogram **out) MUST_USE;

@@ -34,6 +34,21 @@ static bool load_window(struct subquery_cursor *self)
     return self->is_loaded;
 }
 
+/* What is between two steps is unknown, and so is whether a counter was reset there. */
+static const struct histogram *without_hint(struct promql_eval *eval, const struct histogram *h)
+{
+    struct histogram *copy;
+
+    if (h->reset != HISTOGRAM_RESET_YES && h->reset != HISTOGRAM_RESET_NO)
+        return h;
+    copy = ARENA_NEW(eval->arena, struct histogram);
+    if (copy == NULL)
+        return h; /* the arena's error ends the query */
+    *copy = *h;
+    copy->reset = HISTOGRAM_RESET_UNKNOWN;
+    return copy;
+}
+
 /* Takes steps of the window until the batch is full or the next value is of another kind. */
 static void take_steps(struct subquery_cursor *self, struct sample_columns *out)
 {
@@ -56,7 +71,7 @@ static void take_steps(struct subquery_cursor *self, struct sample_columns *out)
         if (histogram == NULL)
             out->v[out->count++] = column->v[self->at];
         else
-            out->histograms[out->count++] = histogram;
+            out->histograms[out->count++] = without_hint(self->subquery->stage->eval, histogram);
     }
 }
 
