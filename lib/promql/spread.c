@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "base/number.h"
+#include "model/histogram_text.h"
 #include "promql/quantile.h"
 #include "promql/stage.h"
 
@@ -232,13 +233,11 @@ static enum err add_output(struct values_stage *self, uint32_t output)
 }
 
 /* The output series of a value in a group. */
-static enum err find_output(struct values_stage *self, uint32_t group, double v)
+static enum err find_output(struct values_stage *self, uint32_t group, struct slice value)
 {
     struct promql_eval *eval = self->stage.eval;
     const uint32_t count = self->outputs.count;
-    char text[NUMBER_TEXT_SIZE];
     struct label_builder builder;
-    struct slice value = slice_of(text, number_format_double(text, v, NUMBER_FIXED));
     enum err err;
 
     value = arena_copy(eval->arena, value);
@@ -254,6 +253,18 @@ static enum err find_output(struct values_stage *self, uint32_t group, double v)
     return err;
 }
 
+static enum err find_histogram(struct values_stage *self, uint32_t group, const struct histogram *h)
+{
+    struct buf text;
+    enum err err;
+
+    buf_init(&text, 1 << 20);
+    histogram_text_print(&text, h);
+    err = text.err == ERR_OK ? find_output(self, group, buf_slice(&text)) : text.err;
+    buf_fini(&text);
+    return err;
+}
+
 static enum err count_column(struct values_stage *self, struct promql_cell at)
 {
     const struct promql_column *column = &self->column;
@@ -263,17 +274,24 @@ static enum err count_column(struct values_stage *self, struct promql_cell at)
 
         if (!promql_column_has(column, i))
             continue;
-        if (column->has_histograms && column->histograms[i] != NULL)
-            return promql_eval_unsupported(self->stage.eval, self->expr,
-                                           "count_values of native histograms");
-        if (self->last_output == NONE || self->last_bits != bits) {
-            const enum err err = find_output(self, self->groups[at.series], column->v[i]);
+        if (promql_column_histogram(column, i) != NULL) {
+            const enum err err =
+                find_histogram(self, self->groups[at.series], column->histograms[i]);
+
+            if (err != ERR_OK)
+                return err;
+        } else if (self->last_output == NONE || self->last_bits != bits) {
+            char text[NUMBER_TEXT_SIZE];
+            const size_t len = number_format_double(text, column->v[i], NUMBER_FIXED);
+            const enum err err = find_output(self, self->groups[at.series], slice_of(text, len));
 
             if (err != ERR_OK)
                 return err;
             self->last_bits = bits;
         }
         self->counts[self->last_output][(size_t)at.window * PROMQL_WINDOW + i]++;
+        if (promql_column_histogram(column, i) != NULL)
+            self->last_output = NONE; /* last_bits are no longer its value */
     }
     return ERR_OK;
 }
