@@ -10,7 +10,8 @@ static const struct setting server_setting_table[] = {
     {"config.file", SETTING_STRING, AT(config_file), .value = "prometheus.yml",
      .flags = SETTING_FLAG_ONLY, .help = "Prometheus configuration file."},
     {"target", SETTING_LIST, AT(targets), .value = "all", .flags = SETTING_FLAG_ONLY,
-     .help = "Roles that this process runs: all, scraper, distributor, ingester, querier."},
+     .help = "Roles that this process runs: all, scraper, distributor, ingester, querier. Without "
+             "ingester, samples go to remote_write only."},
     {"storage.path", SETTING_STRING, AT(storage_path), .value = "data", .flags = SETTING_FLAG_ONLY,
      .help = "Directory of the write-ahead log and the blocks."},
     {"storage.tsdb.path", SETTING_STRING, AT(storage_tsdb_path), .flags = SETTING_FLAG_ONLY,
@@ -91,7 +92,6 @@ static const char *const known_names[] = {
     "storage.agent.retention.min-time",
     "storage.agent.retention.max-time",
     "storage.agent.no-lockfile",
-    "storage.remote.flush-deadline",
     "storage.remote.read-concurrent-limit",
     "rules.alert.for-outage-tolerance",
     "rules.alert.for-grace-period",
@@ -165,6 +165,7 @@ void flags_init(struct flags *flags, struct arena *arena)
     settings_add(&flags->settings, ingester_setting_table, ingester_setting_count,
                  &flags->ingester);
     settings_add(&flags->settings, querier_setting_table, querier_setting_count, &flags->querier);
+    settings_add(&flags->settings, remote_setting_table, remote_setting_count, &flags->remote);
     flags_add_known(flags, arena);
 }
 

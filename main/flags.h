@@ -10,6 +10,7 @@
 #include "distributor/distributor.h"
 #include "ingester/ingester.h"
 #include "querier/querier.h"
+#include "remote/remote.h"
 
 struct server_settings {
     struct slice config_file;
@@ -29,6 +30,7 @@ struct flags {
     struct distributor_settings distributor;
     struct ingester_settings ingester;
     struct querier_settings querier;
+    struct remote_settings remote;
     struct flags_known *known; /* upstream's flags that nothing serves yet */
 };
 

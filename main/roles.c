@@ -7,8 +7,8 @@ static const struct {
     const char *name;
     unsigned role, needs;
 } role_table[] = {
-    {"scraper", ROLE_SCRAPER, ROLE_DISTRIBUTOR},
-    {"distributor", ROLE_DISTRIBUTOR, ROLE_INGESTER},
+    {"scraper", ROLE_SCRAPER, 0}, /* without an ingester they need a remote_write */
+    {"distributor", ROLE_DISTRIBUTOR, 0},
     {"ingester", ROLE_INGESTER, 0},
     {"querier", ROLE_QUERIER, ROLE_INGESTER},
     {"all", ROLE_ALL, 0},

@@ -17,6 +17,7 @@
 #include "main/version.h"
 #include "main/web.h"
 #include "net/env_net.h"
+#include "remote/remote.h"
 #include "scraper/scraper.h"
 
 enum {
@@ -50,6 +51,8 @@ struct server {
     struct http_server *listeners[SERVER_LISTENERS_MAX];
     size_t listener_count;
     struct ingester *ingester;
+    struct remote *remote;
+    struct hash_key hash_key; /* of series, where no ingester has one */
     struct distributor *distributor;
     struct querier *querier;
     struct scraper *scraper;
@@ -182,13 +185,15 @@ static enum err server_load_and_apply(struct server *server, struct err_info *in
         server_name_changed_settings(server, flags);
     arena_fini(&arena);
     mem_free(flags);
-    if (err == ERR_OK && server->scraper != NULL) {
-        err = scraper_reload(server->scraper, config, info);
-        if (err != ERR_OK)
-            prometheus_config_unref(config);
-    }
     if (err != ERR_OK)
         return err;
+    err = server->remote == NULL ? ERR_OK : remote_reload(server->remote, config, info);
+    if (err == ERR_OK && server->scraper != NULL)
+        err = scraper_reload(server->scraper, config, info);
+    if (err != ERR_OK) {
+        prometheus_config_unref(config);
+        return err;
+    }
     if (server->querier != NULL) {
         querier_set_evaluation_interval(server->querier, config->global.evaluation_interval_ms);
         querier_set_external_labels(server->querier, config->global.external_labels);
@@ -403,14 +408,49 @@ static enum err server_open_ingester(struct server *server, struct err_info *inf
     return err;
 }
 
-static void server_make_distributor(struct server *server)
+/* Stands before the storage, or in its place. */
+static enum err server_make_remote(struct server *server, struct err_info *info)
 {
-    if ((server->roles & ROLE_DISTRIBUTOR) == 0)
+    const char *path = server->flags.server.storage_path.data;
+    enum err err;
+
+    if ((server->roles & (ROLE_SCRAPER | ROLE_DISTRIBUTOR | ROLE_INGESTER)) == 0)
+        return ERR_OK;
+    err = server->ingester != NULL ? ERR_OK : paths_check_data_dir(path, info);
+    if (err != ERR_OK)
+        return err;
+    server->remote = remote_new(&(struct remote_options){
+        .env = &server->env,
+        .reactors = server->reactors,
+        .inner = server->ingester != NULL ? ingester_appender(server->ingester) : NULL,
+        .path = path,
+        .settings = &server->flags.remote,
+        .log_sink = &server->log_sink,
+        .metrics = server->metrics_registry,
+    });
+    return remote_reload(server->remote, server->config, info);
+}
+
+static const struct hash_key *server_hash_key(struct server *server)
+{
+    uint8_t seed[HASH_KEY_SEED_SIZE];
+
+    if (server->ingester != NULL)
+        return ingester_hash_key(server->ingester);
+    server->env.clock->random(&server->env, seed, sizeof(seed));
+    hash_key_init(&server->hash_key, seed);
+    return &server->hash_key;
+}
+
+/* A scraper has one before it even where nobody else may write. */
+static void server_make_distributor(struct server *server, const struct hash_key *hash_key)
+{
+    if ((server->roles & (ROLE_DISTRIBUTOR | ROLE_SCRAPER)) == 0)
         return;
     server->distributor = distributor_new(&(struct distributor_options){
         .env = &server->env,
-        .ingester = ingester_appender(server->ingester),
-        .hash_key = ingester_hash_key(server->ingester),
+        .ingester = remote_appender(server->remote),
+        .hash_key = hash_key,
         .settings = &server->flags.distributor,
         .log_sink = &server->log_sink,
         .metrics = server->metrics_registry,
@@ -443,7 +483,8 @@ static void server_make_querier(struct server *server)
     querier_set_external_labels(server->querier, server->config->global.external_labels);
 }
 
-static enum err server_make_scraper(struct server *server, struct err_info *info)
+static enum err server_make_scraper(struct server *server, const struct hash_key *hash_key,
+                                    struct err_info *info)
 {
     if ((server->roles & ROLE_SCRAPER) == 0)
         return ERR_OK;
@@ -452,7 +493,7 @@ static enum err server_make_scraper(struct server *server, struct err_info *info
             .env = &server->env,
             .reactors = server->reactors,
             .appender = distributor_appender(server->distributor),
-            .hash_key = ingester_hash_key(server->ingester),
+            .hash_key = hash_key,
             .log_sink = &server->log_sink,
             .metrics = server->metrics_registry,
         },
@@ -463,7 +504,8 @@ static void server_add_routes(struct server *server, struct http_server *listene
 {
     if (server->ingester != NULL)
         ingester_add_routes(server->ingester, listener);
-    if (server->distributor != NULL && server->flags.server.enable_remote_write_receiver)
+    if ((server->roles & ROLE_DISTRIBUTOR) != 0 &&
+        server->flags.server.enable_remote_write_receiver)
         distributor_add_routes(server->distributor, listener);
     if (server->querier != NULL)
         querier_add_routes(server->querier, listener);
@@ -508,17 +550,21 @@ static void server_begin_serving(struct server *server)
 
 static enum err server_open_roles(struct server *server, struct err_info *info)
 {
+    const struct hash_key *hash_key;
     enum err err = server_open_ingester(server, info);
 
+    if (err == ERR_OK)
+        err = server_make_remote(server, info);
     if (err != ERR_OK)
         return err;
     if (server->ingester != NULL)
         ingester_set_exemplar_max(server->ingester, server->config->exemplar_max);
-    server_make_distributor(server);
+    hash_key = server_hash_key(server);
+    server_make_distributor(server, hash_key);
     if (server->distributor != NULL)
         distributor_set_out_of_order(server->distributor, server->config->out_of_order_window_ms);
     server_make_querier(server);
-    err = server_make_scraper(server, info);
+    err = server_make_scraper(server, hash_key, info);
     if (err == ERR_OK && server->scraper != NULL)
         err = scraper_reload(server->scraper, server->config, info);
     if (err == ERR_OK)
@@ -593,6 +639,8 @@ static bool server_stop(struct server *server)
         err = ingester_stop(server->ingester, deadline_ns);
     if (err != ERR_OK)
         log_error(&server->log, "storage did not stop in time", F_ERR(err, NULL));
+    if (server->remote != NULL)
+        remote_stop(server->remote);
     return err == ERR_OK;
 }
 
@@ -608,6 +656,7 @@ static void server_fini(struct server *server)
     web_free(server->web);
     querier_free(server->querier);
     distributor_free(server->distributor);
+    remote_free(server->remote);
     ingester_free(server->ingester);
     if (server->env_is_open) {
         env_net_unregister(&server->env, server->metrics_registry);

@@ -180,8 +180,18 @@ struct remote_write_series_out {
     const struct remote_write_histogram *histograms;
     const struct exemplar *exemplars;
     uint32_t sample_count, histogram_count, exemplar_count;
+    /* More of them, encoded already. */
+    const struct slice *histogram_messages, *exemplar_messages;
+    uint32_t histogram_message_count, exemplar_message_count;
 };
 
 /* Appends one time series, or one metadata entry, to a request. */
 void remote_write_put_series(struct buf *out, const struct remote_write_series_out *series);
 void remote_write_put_metadata(struct buf *out, const struct metadata *metadata);
+void remote_write_put_metadata_message(struct buf *out, struct slice message);
+
+/* Single messages, as the readers above take them. */
+void remote_write_histogram_message(struct buf *out,
+                                    const struct remote_write_histogram *histogram);
+void remote_write_exemplar_message(struct buf *out, const struct exemplar *exemplar);
+void remote_write_metadata_message(struct buf *out, const struct metadata *metadata);

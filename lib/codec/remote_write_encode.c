@@ -73,10 +73,9 @@ static void remote_put_doubles(struct buf *out, uint32_t number, const double *v
     wire_end(out, mark);
 }
 
-static void remote_put_histogram(struct buf *out, const struct remote_write_histogram *histogram)
+void remote_write_histogram_message(struct buf *out, const struct remote_write_histogram *histogram)
 {
     const struct histogram *h = &histogram->h;
-    const size_t mark = wire_begin(out, 4);
 
     /* The count is a oneof: it is there even when zero, and tells integer from float. */
     if (h->is_float)
@@ -106,7 +105,26 @@ static void remote_put_histogram(struct buf *out, const struct remote_write_hist
     if (histogram->t_ms != 0)
         wire_put_uint(out, 15, (uint64_t)histogram->t_ms);
     remote_put_doubles(out, 16, h->custom_values, h->custom_value_count);
-    wire_end(out, mark);
+}
+
+void remote_write_exemplar_message(struct buf *out, const struct exemplar *exemplar)
+{
+    remote_put_labels(out, exemplar->labels);
+    remote_put_value(out, 2, exemplar->v);
+    if (exemplar->has_t)
+        wire_put_uint(out, 3, (uint64_t)exemplar->t_ms);
+}
+
+void remote_write_metadata_message(struct buf *out, const struct metadata *metadata)
+{
+    if (metadata->type != METRIC_TYPE_UNKNOWN)
+        wire_put_uint(out, 1, (uint64_t)metadata->type);
+    if (metadata->metric.len != 0)
+        wire_put_bytes(out, 2, metadata->metric);
+    if (metadata->help.len != 0)
+        wire_put_bytes(out, 4, metadata->help);
+    if (metadata->unit.len != 0)
+        wire_put_bytes(out, 5, metadata->unit);
 }
 
 void remote_write_put_series(struct buf *out, const struct remote_write_series_out *series)
@@ -117,17 +135,21 @@ void remote_write_put_series(struct buf *out, const struct remote_write_series_o
     for (uint32_t i = 0; i < series->sample_count; i++)
         remote_put_sample(out, &series->samples[i]);
     for (uint32_t i = 0; i < series->exemplar_count; i++) {
-        const struct exemplar *exemplar = &series->exemplars[i];
         const size_t inner = wire_begin(out, 3);
 
-        remote_put_labels(out, exemplar->labels);
-        remote_put_value(out, 2, exemplar->v);
-        if (exemplar->has_t)
-            wire_put_uint(out, 3, (uint64_t)exemplar->t_ms);
+        remote_write_exemplar_message(out, &series->exemplars[i]);
         wire_end(out, inner);
     }
-    for (uint32_t i = 0; i < series->histogram_count; i++)
-        remote_put_histogram(out, &series->histograms[i]);
+    for (uint32_t i = 0; i < series->exemplar_message_count; i++)
+        wire_put_bytes(out, 3, series->exemplar_messages[i]);
+    for (uint32_t i = 0; i < series->histogram_count; i++) {
+        const size_t inner = wire_begin(out, 4);
+
+        remote_write_histogram_message(out, &series->histograms[i]);
+        wire_end(out, inner);
+    }
+    for (uint32_t i = 0; i < series->histogram_message_count; i++)
+        wire_put_bytes(out, 4, series->histogram_messages[i]);
     wire_end(out, mark);
 }
 
@@ -135,13 +157,11 @@ void remote_write_put_metadata(struct buf *out, const struct metadata *metadata)
 {
     const size_t mark = wire_begin(out, 3);
 
-    if (metadata->type != METRIC_TYPE_UNKNOWN)
-        wire_put_uint(out, 1, (uint64_t)metadata->type);
-    if (metadata->metric.len != 0)
-        wire_put_bytes(out, 2, metadata->metric);
-    if (metadata->help.len != 0)
-        wire_put_bytes(out, 4, metadata->help);
-    if (metadata->unit.len != 0)
-        wire_put_bytes(out, 5, metadata->unit);
+    remote_write_metadata_message(out, metadata);
     wire_end(out, mark);
+}
+
+void remote_write_put_metadata_message(struct buf *out, struct slice message)
+{
+    wire_put_bytes(out, 3, message);
 }

@@ -210,11 +210,25 @@ static enum err fill_global(struct loader *loader, struct schema_ctx *ctx)
     return http_config_texts(ctx, schema_get(root, "rule_files"), &config->rule_files);
 }
 
+/* A section with everything in it, to be compared. */
+static enum err print_fingerprint(struct loader *loader, const struct schema_value *value,
+                                  struct slice *fingerprint)
+{
+    struct buf text;
+    enum err err;
+
+    buf_init(&text, FINGERPRINT_SIZE_MAX);
+    schema_print(value, &(struct schema_print_options){.secrets = true}, &text);
+    *fingerprint = arena_copy(&loader->loaded->arena, buf_slice(&text));
+    err = text.err != ERR_OK || fingerprint->data == NULL ? no_room(loader) : ERR_OK;
+    buf_fini(&text);
+    return err;
+}
+
 static enum err add_scrape(struct loader *loader, struct schema_ctx *ctx,
                            const struct schema_value *value)
 {
     struct prometheus_config *config = &loader->loaded->config;
-    struct buf text;
     struct scrape_config *scrape;
     enum err err;
 
@@ -230,13 +244,10 @@ static enum err add_scrape(struct loader *loader, struct schema_ctx *ctx,
     }
     scrape = &loader->scrapes[config->scrape_count];
     err = prometheus_config_fill_scrape(ctx, value, scrape);
+    if (err == ERR_OK)
+        err = print_fingerprint(loader, value, &scrape->fingerprint);
     if (err != ERR_OK)
         return err;
-    buf_init(&text, FINGERPRINT_SIZE_MAX);
-    schema_print(value, &(struct schema_print_options){.secrets = true}, &text);
-    scrape->fingerprint = arena_copy(ctx->arena, buf_slice(&text));
-    err = text.err != ERR_OK || scrape->fingerprint.data == NULL ? no_room(loader) : ERR_OK;
-    buf_fini(&text);
     config->scrapes = loader->scrapes;
     config->scrape_count++;
     return err;
@@ -250,6 +261,26 @@ static enum err add_scrapes(struct loader *loader, struct schema_ctx *ctx,
 
     for (uint32_t i = 0; err == ERR_OK && i < scrapes->count; i++)
         err = add_scrape(loader, ctx, &scrapes->items[i]);
+    return err;
+}
+
+static enum err add_remote_writes(struct loader *loader, struct schema_ctx *ctx,
+                                  const struct schema_value *root)
+{
+    const struct schema_value *list = schema_get(root, "remote_write");
+    struct prometheus_config *config = &loader->loaded->config;
+    struct remote_write_config *remotes =
+        ARENA_ARRAY(ctx->arena, struct remote_write_config, list->count);
+    enum err err = remotes == NULL ? no_room(loader) : ERR_OK;
+
+    for (uint32_t i = 0; err == ERR_OK && i < list->count; i++) {
+        err = prometheus_config_fill_remote_write(ctx, &list->items[i], config->global.name_scheme,
+                                                  &remotes[i]);
+        if (err == ERR_OK)
+            err = print_fingerprint(loader, &list->items[i], &remotes[i].fingerprint);
+    }
+    config->remote_writes = remotes;
+    config->remote_write_count = list->count;
     return err;
 }
 
@@ -389,6 +420,8 @@ static enum err finish(struct loader *loader)
         err = fill_global(loader, &ctx);
     if (err == ERR_OK)
         err = add_scrapes(loader, &ctx, &loader->main->root);
+    if (err == ERR_OK)
+        err = add_remote_writes(loader, &ctx, &loader->main->root);
     return err == ERR_OK ? read_scrape_files(loader) : err;
 }
 

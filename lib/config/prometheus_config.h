@@ -106,6 +106,28 @@ struct scrape_config {
     const struct schema_value *value; /* for printing */
 };
 
+struct remote_queue_config {
+    int64_t capacity; /* samples per shard */
+    int64_t max_shards, min_shards, max_samples_per_send;
+    int64_t batch_send_deadline_ms, min_backoff_ms, max_backoff_ms;
+    int64_t sample_age_limit_ms; /* 0: none */
+    bool retry_on_http_429;
+};
+
+struct remote_write_config {
+    struct slice url, name; /* name: empty unless given */
+    int64_t timeout_ms;
+    struct label_set headers;
+    const struct relabel_config *relabel; /* model/relabel.h; after the external labels */
+    uint32_t relabel_count;
+    bool send_exemplars, send_native_histograms, send_metadata;
+    bool is_v2; /* io.prometheus.write.v2.Request, else prometheus.WriteRequest */
+    struct remote_queue_config queue;
+    struct http_config http;
+    struct slice fingerprint; /* as of a scrape_config */
+    const struct schema_value *value;
+};
+
 struct global_config {
     int64_t scrape_interval_ms, scrape_timeout_ms, evaluation_interval_ms, rule_query_offset_ms;
     struct slice query_log_file, scrape_failure_log_file;
@@ -119,6 +141,8 @@ struct prometheus_config {
     struct global_config global;
     const struct scrape_config *scrapes; /* with those of scrape_config_files */
     uint32_t scrape_count;
+    const struct remote_write_config *remote_writes;
+    uint32_t remote_write_count;
     const struct slice *rule_files; /* patterns, joined with the file's directory */
     uint32_t rule_file_count;
     int64_t out_of_order_window_ms;

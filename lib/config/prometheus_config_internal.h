@@ -12,3 +12,8 @@ enum err prometheus_config_labels(struct schema_ctx *ctx, const struct schema_va
 /* Fills all but the fingerprint. */
 enum err prometheus_config_fill_scrape(struct schema_ctx *ctx, const struct schema_value *value,
                                        struct scrape_config *scrape) MUST_USE;
+/* Likewise. */
+enum err prometheus_config_fill_remote_write(struct schema_ctx *ctx,
+                                             const struct schema_value *value,
+                                             enum label_scheme scheme,
+                                             struct remote_write_config *remote) MUST_USE;

@@ -600,7 +600,7 @@ static const struct schema_field root_fields[] = {
     STRUCTS_FIELD("scrape_configs", &scrape_type, .flags = SCHEMA_SERVED),
     STRUCT_FIELD("storage", &prometheus_schema_storage_type, .flags = SCHEMA_SERVED),
     STRUCT_FIELD("tracing", &prometheus_schema_tracing_type, .flags = SCHEMA_OPTIONAL),
-    STRUCTS_FIELD("remote_write", &prometheus_schema_remote_write_type),
+    STRUCTS_FIELD("remote_write", &prometheus_schema_remote_write_type, .flags = SCHEMA_SERVED),
     STRUCTS_FIELD("remote_read", &prometheus_schema_remote_read_type),
     STRUCT_FIELD("otlp", &prometheus_schema_otlp_type),
     {.key = "narthex", .kind = SCHEMA_ANY, .flags = SCHEMA_SERVED},

@@ -298,20 +298,21 @@ static enum err check_queue(struct schema_ctx *ctx, const struct schema_value *v
 }
 
 static const struct schema_field queue_fields[] = {
-    INT_FIELD("capacity", .value = "10000"),
-    INT_FIELD("max_shards", .value = "50"),
-    INT_FIELD("min_shards", .value = "1"),
-    INT_FIELD("max_samples_per_send", .value = "2000"),
-    DURATION_FIELD("batch_send_deadline", .value = "5s"),
-    DURATION_FIELD("min_backoff", .value = "30ms"),
-    DURATION_FIELD("max_backoff", .value = "5s"),
-    BOOL_FIELD("retry_on_http_429"),
-    DURATION_FIELD("sample_age_limit"),
+    INT_FIELD("capacity", .value = "10000", .flags = SCHEMA_SERVED),
+    INT_FIELD("max_shards", .value = "50", .flags = SCHEMA_SERVED),
+    INT_FIELD("min_shards", .value = "1", .flags = SCHEMA_SERVED),
+    INT_FIELD("max_samples_per_send", .value = "2000", .flags = SCHEMA_SERVED),
+    DURATION_FIELD("batch_send_deadline", .value = "5s", .flags = SCHEMA_SERVED),
+    DURATION_FIELD("min_backoff", .value = "30ms", .flags = SCHEMA_SERVED),
+    DURATION_FIELD("max_backoff", .value = "5s", .flags = SCHEMA_SERVED),
+    BOOL_FIELD("retry_on_http_429", .flags = SCHEMA_SERVED),
+    DURATION_FIELD("sample_age_limit", .flags = SCHEMA_SERVED),
 };
 static const struct schema_type queue_type = {.name = "queue_config", SCHEMA_FIELDS(queue_fields)};
 
+/* Metadata goes out once with the samples around it, not all of it each minute. */
 static const struct schema_field metadata_fields[] = {
-    BOOL_FIELD("send", .value = "true", .flags = SCHEMA_KEEP),
+    BOOL_FIELD("send", .value = "true", .flags = SCHEMA_KEEP | SCHEMA_SERVED),
     DURATION_FIELD("send_interval", .value = "1m", .flags = SCHEMA_KEEP),
     INT_FIELD("max_samples_per_send", .value = "2000"),
 };
@@ -355,22 +356,22 @@ static const char *const messages[] = {"prometheus.WriteRequest", "io.prometheus
                                        NULL};
 
 static const struct schema_field remote_write_fields[] = {
-    URL_FIELD("url", .flags = SCHEMA_KEEP),
-    DURATION_FIELD("remote_timeout", .value = "30s"),
-    {.key = "headers", .kind = SCHEMA_STRING, .shape = SCHEMA_MAP},
-    STRUCTS_FIELD("write_relabel_configs", &relabel_schema_type),
-    STRING_FIELD("name"),
-    BOOL_FIELD("send_exemplars"),
-    BOOL_FIELD("send_native_histograms"),
+    URL_FIELD("url", .flags = SCHEMA_KEEP | SCHEMA_SERVED),
+    DURATION_FIELD("remote_timeout", .value = "30s", .flags = SCHEMA_SERVED),
+    {.key = "headers", .kind = SCHEMA_STRING, .shape = SCHEMA_MAP, .flags = SCHEMA_SERVED},
+    STRUCTS_FIELD("write_relabel_configs", &relabel_schema_type, .flags = SCHEMA_SERVED),
+    STRING_FIELD("name", .flags = SCHEMA_SERVED),
+    BOOL_FIELD("send_exemplars", .flags = SCHEMA_SERVED),
+    BOOL_FIELD("send_native_histograms", .flags = SCHEMA_SERVED),
     BOOL_FIELD("round_robin_dns"),
     ENUM_FIELD("protobuf_message", messages,
                "invalid protobuf_message value: unknown type for remote write protobuf message "
                "%.*s, supported: prometheus.WriteRequest, io.prometheus.write.v2.Request",
-               .value = "prometheus.WriteRequest"),
+               .value = "prometheus.WriteRequest", .flags = SCHEMA_SERVED),
     BOOL_FIELD("failed_request_logging"),
-    HTTP_CONFIG_FIELDS(0, "false"),
-    STRUCT_FIELD("queue_config", &queue_type),
-    STRUCT_FIELD("metadata_config", &metadata_type),
+    HTTP_CONFIG_FIELDS(SCHEMA_SERVED, "false"),
+    STRUCT_FIELD("queue_config", &queue_type, .flags = SCHEMA_SERVED),
+    STRUCT_FIELD("metadata_config", &metadata_type, .flags = SCHEMA_SERVED),
     STRUCT_FIELD("sigv4", &prometheus_schema_sigv4_type, .flags = SCHEMA_OPTIONAL),
     STRUCT_FIELD("azuread", &azuread_type, .flags = SCHEMA_OPTIONAL),
     STRUCT_FIELD("google_iam", &google_iam_type, .flags = SCHEMA_OPTIONAL),

@@ -150,6 +150,13 @@ void remote_log_end(struct remote_log *log, struct remote_log_wait *wait)
     pthread_mutex_unlock(&log->lock);
 }
 
+void remote_log_locked(struct remote_log *log, void (*fn)(void *owner), void *owner)
+{
+    pthread_mutex_lock(&log->lock);
+    fn(owner);
+    pthread_mutex_unlock(&log->lock);
+}
+
 /* ---- the file ---- */
 
 /* Leaves the open segment at what is durable of it. The space behind that is given back; should
@@ -363,7 +370,8 @@ static void log_tell_users(struct remote_log *log)
     {
         struct remote_log_user *user = CONTAINER_OF(node, struct remote_log_user, node);
 
-        user->on_data(user);
+        if (user->on_data != NULL)
+            user->on_data(user);
     }
     /* Full or old: later items go to a new file. */
     if (log->file != NULL && log->segment == log->file_number &&
@@ -434,6 +442,13 @@ void remote_log_leave(struct remote_log *log, struct remote_log_user *user)
 {
     pthread_mutex_lock(&log->lock);
     list_remove(&user->node);
+    pthread_mutex_unlock(&log->lock);
+}
+
+void remote_log_mute(struct remote_log *log, struct remote_log_user *user)
+{
+    pthread_mutex_lock(&log->lock);
+    user->on_data = NULL;
     pthread_mutex_unlock(&log->lock);
 }
 

@@ -72,6 +72,9 @@ enum err remote_log_put(struct remote_log *log, struct remote_log_series *series
 /* Unlocks. wait (may be NULL) is answered once all that was put is durable, or failed. */
 void remote_log_end(struct remote_log *log, struct remote_log_wait *wait);
 
+/* Calls fn(owner) with nothing else in a transaction. It must not call the log. */
+void remote_log_locked(struct remote_log *log, void (*fn)(void *owner), void *owner);
+
 /* ---- receivers ---- */
 
 /* Who needs what is from `seq` on. Embedded in its owner. */
@@ -79,13 +82,15 @@ struct remote_log_user {
     struct list_node node; /* private, as seq is */
     uint64_t seq;
     /* More can be read. Any thread; takes no lock and does not block. */
-    void (*on_data)(struct remote_log_user *user);
+    void (*on_data)(struct remote_log_user *user); /* NULL: mute */
 };
 
 void remote_log_join(struct remote_log *log, struct remote_log_user *user, uint64_t seq);
 /* on_data is not called any more when it returns. Before stop it means that the user needs nothing
  * any more; what is left when the log has stopped is there at the next start. */
 void remote_log_leave(struct remote_log *log, struct remote_log_user *user);
+/* on_data is not called any more when it returns; what the user needs is kept until leave. */
+void remote_log_mute(struct remote_log *log, struct remote_log_user *user);
 /* Below seq nothing is needed any more, for this user. */
 void remote_log_mark(struct remote_log *log, struct remote_log_user *user, uint64_t seq);
 

@@ -36,6 +36,7 @@ import t_load  # noqa: E402,F401
 import t_differ  # noqa: E402,F401
 import t_migrate  # noqa: E402,F401
 import t_compliance  # noqa: E402,F401
+import t_remote  # noqa: E402,F401
 import s_churn  # noqa: E402,F401
 import s_kill  # noqa: E402,F401
 

@@ -11,6 +11,7 @@ struct fake_txn {
     struct fake_sample *samples;
     uint32_t sample_count, cap;
     struct append_result result;
+    struct append_left_out *left_out;
 };
 
 static struct fake_appender *fake_of(struct append_txn *txn)
@@ -91,8 +92,29 @@ static enum append_verdict fake_add(struct append_txn *base, const struct series
     return verdict;
 }
 
+/* What is late goes, and is told. */
+static void leave_out(struct fake_txn *txn, int64_t late_t_ms)
+{
+    struct append_result *result = &txn->result;
+    uint32_t kept = 0;
+
+    txn->left_out = mem_zalloc(txn->sample_count + 1, sizeof(*txn->left_out));
+    for (uint32_t i = 0; i < txn->sample_count; i++) {
+        if (txn->samples[i].t_ms != late_t_ms) {
+            txn->samples[kept++] = txn->samples[i];
+            continue;
+        }
+        txn->left_out[result->left_out_count++] =
+            (struct append_left_out){.item = i, .verdict = APPEND_OUT_OF_ORDER};
+        result->counts[APPEND_OUT_OF_ORDER]++;
+    }
+    txn->sample_count = kept;
+    result->left_out = txn->left_out;
+}
+
 static void free_txn(struct fake_txn *txn)
 {
+    mem_free(txn->left_out);
     mem_free(txn->samples);
     mem_free(txn);
 }
@@ -103,6 +125,8 @@ static void fake_commit(struct append_txn *base, append_done_fn *done, void *own
     struct fake_appender *fake = fake_of(base);
 
     pthread_mutex_lock(&fake->lock);
+    if (fake->late_t_ms != 0)
+        leave_out(txn, fake->late_t_ms);
     if (fake->fails_commit) {
         txn->result.err = ERR_NO_SPACE;
     } else if (txn->sample_count != 0) {

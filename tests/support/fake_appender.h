@@ -25,6 +25,8 @@ struct fake_appender {
     struct fake_sample *samples; /* owned */
     uint32_t sample_count, commit_count, abort_count, exemplar_count, resolve_count;
     bool fails_commit, fails_begin;
+    /* Samples of this time are taken by add and left out at commit; 0: none. */
+    int64_t late_t_ms;
     uint64_t forgotten_ref; /* refs up to this one are not known any more */
 };
 

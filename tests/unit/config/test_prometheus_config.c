@@ -250,6 +250,51 @@ static void test_print_own_part(void **state)
     prometheus_config_unref(config);
 }
 
+static void test_remote_write(void **state)
+{
+    struct prometheus_config *config = parse(
+        "remote_write:\n- url: http://a/b\n"
+        "- url: http://c/d\n  name: second\n  remote_timeout: 3s\n  headers: {A: b}\n"
+        "  send_exemplars: true\n  protobuf_message: io.prometheus.write.v2.Request\n"
+        "  write_relabel_configs: [{action: drop, source_labels: [x], regex: y}]\n"
+        "  queue_config: {capacity: 7, max_shards: 6, min_shards: 5, max_samples_per_send: 4, "
+        "batch_send_deadline: 3s, min_backoff: 2s, max_backoff: 9s, retry_on_http_429: true, "
+        "sample_age_limit: 1h}\n"
+        "  metadata_config: {send: false, send_interval: 2m}\n"
+        "  sigv4: {region: r}\n");
+    const struct remote_write_config *first, *second;
+    struct unserved unserved = {""};
+
+    (void)state;
+    assert_int_equal(2, config->remote_write_count);
+    first = &config->remote_writes[0];
+    second = &config->remote_writes[1];
+    check_slice("http://a/b", first->url);
+    assert_int_equal(0, first->name.len);
+    assert_int_equal(30000, first->timeout_ms);
+    assert_false(first->is_v2 || first->send_exemplars || !first->send_metadata);
+    assert_int_equal(10000, first->queue.capacity);
+    assert_int_equal(50, first->queue.max_shards);
+    assert_int_equal(1, first->queue.min_shards);
+    assert_int_equal(2000, first->queue.max_samples_per_send);
+    assert_int_equal(5000, first->queue.batch_send_deadline_ms);
+    assert_int_equal(30, first->queue.min_backoff_ms);
+    assert_int_equal(5000, first->queue.max_backoff_ms);
+    check_slice("second", second->name);
+    assert_int_equal(3000, second->timeout_ms);
+    assert_int_equal(1, second->headers.count);
+    assert_int_equal(1, second->relabel_count);
+    assert_true(second->is_v2 && second->send_exemplars && !second->send_metadata);
+    assert_int_equal(7, second->queue.capacity);
+    assert_true(second->queue.retry_on_http_429);
+    assert_int_equal(3600000, second->queue.sample_age_limit_ms);
+    assert_false(slice_eq(first->fingerprint, second->fingerprint));
+    assert_int_equal(2, prometheus_config_unserved(config, on_unserved, &unserved));
+    assert_string_equal(unserved.text, "dir/p.yml:11:remote_write[1].metadata_config.send_interval "
+                                       "dir/p.yml:12:remote_write[1].sigv4 ");
+    prometheus_config_unref(config);
+}
+
 static void test_life(void **state)
 {
     struct prometheus_config *one = parse("{}"), *two = parse("{}");
@@ -267,15 +312,11 @@ static void test_life(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_scrape_section),
-        cmocka_unit_test(test_external_labels),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_unserved),
-        cmocka_unit_test(test_print_hides_secrets),
-        cmocka_unit_test(test_unserved_values),
-        cmocka_unit_test(test_print_own_part),
-        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_scrape_section),
+        cmocka_unit_test(test_external_labels), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_unserved),        cmocka_unit_test(test_print_hides_secrets),
+        cmocka_unit_test(test_unserved_values), cmocka_unit_test(test_print_own_part),
+        cmocka_unit_test(test_remote_write),    cmocka_unit_test(test_life),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

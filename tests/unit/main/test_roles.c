@@ -27,6 +27,8 @@ static void test_sets_that_can_run(void **state)
         {"all", ROLE_ALL},
         {"ingester", ROLE_INGESTER},
         {"querier,ingester", ROLE_INGESTER | ROLE_QUERIER},
+        {"scraper", ROLE_SCRAPER},
+        {"scraper,distributor", ROLE_SCRAPER | ROLE_DISTRIBUTOR},
         {"distributor,ingester", ROLE_INGESTER | ROLE_DISTRIBUTOR},
         {"scraper,distributor,ingester,querier", ROLE_ALL},
     };
@@ -44,9 +46,8 @@ static void test_sets_that_cannot_name_what_is_missing(void **state)
     static const struct {
         const char *text, *part;
     } cases[] = {
-        {"scraper", "\"scraper\" needs \"distributor\""},
         {"querier", "\"querier\" needs \"ingester\""},
-        {"scraper,distributor", "\"distributor\" needs \"ingester\""},
+        {"scraper,querier", "\"querier\" needs \"ingester\""},
         {"all,ruller", "unknown target \"ruller\""},
         {"", "no target"},
     };
