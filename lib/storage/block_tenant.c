@@ -154,9 +154,12 @@ enum err block_next_tenant(struct block *block, struct slice after, struct buf *
             err = iter_err;
         }
     } else if (block_key_parse_index(sst_iter_key(iter), &text, &parsed)) {
-        buf_reset(tenant);
-        buf_add_slice(tenant, parsed.tenant);
-        err = tenant->err;
+        /* Metadata lies behind all tenants and begins again with the first. */
+        if (parsed.kind != BLOCK_INDEX_METADATA) {
+            buf_reset(tenant);
+            buf_add_slice(tenant, parsed.tenant);
+            err = tenant->err;
+        }
     } else {
         err = block_corrupt(block, info, "a key of the index makes no sense");
     }
