@@ -192,6 +192,16 @@ static void wait_received(struct fixture *f, uint32_t count)
     assert_int_equal(count, received_count(f));
 }
 
+static uint32_t failures_left(struct fixture *f)
+{
+    uint32_t count;
+
+    pthread_mutex_lock(&f->receiver.lock);
+    count = f->receiver.fail_count;
+    pthread_mutex_unlock(&f->receiver.lock);
+    return count;
+}
+
 static void set_failure(struct fixture *f, int status, uint32_t count, bool after)
 {
     pthread_mutex_lock(&f->receiver.lock);
@@ -479,7 +489,7 @@ static void test_drops_what_is_refused(void **state)
     /* 429 without the option is like any other refusal. */
     set_failure(f, 429, 1, false);
     check_err(ERR_OK, put(f, 1).err);
-    for (int i = 0; i < WAIT_MS && f->receiver.fail_count > 0; i++)
+    for (int i = 0; i < WAIT_MS && failures_left(f) > 0; i++)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     check_err(ERR_OK, put(f, 2).err);
     wait_received(f, SERIES);
