@@ -184,12 +184,13 @@ static void on_work_done(struct env_job *job)
     struct remote_queue *queue = CONTAINER_OF(job, struct remote_queue, job);
     struct env *env = queue->options.env;
     struct env_op *op;
+    /* Once kicks is zero the next kick submits the job, which writes kicks_seen: no look at it
+     * then. */
+    const uint32_t seen = job->err == ERR_OK ? queue->kicks_seen : atomic_load(&queue->kicks);
 
-    if (job->err != ERR_OK)
-        queue->kicks_seen = atomic_load(&queue->kicks);
     /* Under the lock, so that who waits for the end sees it only once this is over. */
     pthread_mutex_lock(&queue->lock);
-    if (atomic_fetch_sub(&queue->kicks, queue->kicks_seen) != queue->kicks_seen &&
+    if (atomic_fetch_sub(&queue->kicks, seen) != seen &&
         (job->err != ERR_OK || env_submit(env, ENV_POOL_DISK, job) != ERR_OK))
         atomic_store(&queue->kicks, 0);
     op = queue_take_drained(queue);
